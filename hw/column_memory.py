@@ -1,0 +1,61 @@
+"""On-chip buffer of columns: one memory per token row, so that a row can be written alone."""
+
+from amaranth.hdl import Cat, Module, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from terntable.hw.shapes import columns
+
+__all__ = ["ColumnMemory"]
+
+
+class ColumnMemory(wiring.Component):
+    """`depth` words of `lanes` columns x `rows` rows.
+
+    ==========  ======================================================
+    Latency     1 cycle from `read_address` with `read_enable` to `read_data`, which then holds
+    Throughput  one read and one write per cycle; a read beside a write to the same word gives the old word
+    ==========  ======================================================
+
+    Parameters
+    ----------
+    rows, lanes, width : token rows, columns of a word, bits of an item.
+    depth : words.
+
+    Members
+    -------
+    write_rows : a bit for each row to write.
+
+    """
+
+    LATENCY = 1
+
+    def __init__(self, *, rows: int, lanes: int, width: int, depth: int) -> None:
+        for name, value in (("rows", rows), ("lanes", lanes), ("width", width), ("depth", depth)):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name} must be a positive integer, not {value!r}")
+        self.rows, self.lanes, self.width, self.depth = rows, lanes, width, depth
+        address = max(1, (depth - 1).bit_length())
+        word = columns(rows=rows, lanes=lanes, width=width)
+        super().__init__({
+            "read_enable": In(1), "read_address": In(address), "read_data": Out(word),
+            "write_rows": In(rows), "write_address": In(address), "write_data": In(word),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        for row in range(self.rows):
+            memory = Memory(shape=unsigned(self.lanes * self.width), depth=self.depth, init=[])
+            m.submodules[f"row{row}"] = memory
+            read, write = memory.read_port(), memory.write_port()
+            m.d.comb += [
+                read.en.eq(self.read_enable),
+                read.addr.eq(self.read_address),
+                write.en.eq(self.write_rows[row]),
+                write.addr.eq(self.write_address),
+                write.data.eq(Cat(self.write_data[lane][row] for lane in range(self.lanes))),
+            ]
+            for lane in range(self.lanes):
+                m.d.comb += self.read_data[lane][row].eq(read.data.word_select(lane, self.width))
+        return m

@@ -1,0 +1,82 @@
+"""Float32 exponential: a power of two by table and parabola.
+
+The arithmetic is defined by its twin, :func:`terntable.models.golden.float_exp.float_exp`.
+"""
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from terntable.hw.float_bits import BIAS, EXPONENT, round_pack, unpack
+from terntable.hw.float_parabola import FloatParabola
+from terntable.hw.kernel import Kernel, register
+from terntable.hw.spec.float_tables import LOG2E_BITS, LOG2E_FIXED, VALUE_BITS, exp2_parabolas
+
+__all__ = ["FloatExp"]
+
+#: Fraction bits of the base-2 exponent.
+BITS = 25
+
+#: Exponent of the largest magnitudes that are scaled; from 128 on the result is out of range.
+TOP = BIAS + 6
+
+
+class FloatExp(Kernel):
+    """``y = exp(a)``, within 0.8 units in the last place
+
+    ============  =====================================================
+    Computes      ``float_exp``
+    Latency       ``LATENCY`` enabled clocks
+    Throughput    one per enabled clock
+    Widths        float32 patterns
+    Stall         stands still while ``en`` is low
+    ============  =====================================================
+
+    Members
+    -------
+    a : In(32)
+    y : Out(32)
+
+    """
+
+    LATENCY = 5 + FloatParabola.LATENCY
+
+    def __init__(self):
+        super().__init__({"a": In(32), "y": Out(32)})
+
+    def pipeline(self, m: Module) -> None:
+        # Stages 1 and 2: significand * log2(e), with registers on both sides of the multiplier.
+        a = register(m, unpack(m, self.a, name="a"), name="a_held")
+        product = register(m, (a.significand * LOG2E_FIXED)[LOG2E_BITS + 17 - BITS - 1:], name="product")
+        amount = Signal(6)
+        with m.If(a.exponent < TOP - 63):
+            m.d.comb += amount.eq(63)    # shifts everything away
+        with m.Else():
+            m.d.comb += amount.eq(TOP - a.exponent)
+        amount = register(m, amount, name="amount_held")
+        Rest = data.StructLayout({"sign": 1, "huge": 1, "invalid": 1})
+        rest = Signal(Rest, reset_less=True)
+        m.d.sync += [rest.sign.eq(a.sign), rest.huge.eq(a.exponent > TOP), rest.invalid.eq(a.invalid)]
+
+        # Stages 3 and 4: the point to its place; round away the last bit; negate.
+        shifted = register(m, product >> amount, name="shifted")
+        sign = register(m, rest.sign, name="sign")
+        magnitude = Signal(len(shifted))
+        scaled = Signal(signed(len(shifted) + 1))
+        m.d.comb += [
+            magnitude.eq((shifted + 1) >> 1),
+            scaled.eq(Mux(sign, -magnitude, magnitude)),
+        ]
+        scaled = register(m, scaled, name="scaled_held")
+
+        # 2**scaled = 2**whole * 2**fraction
+        m.submodules.parabola = parabola = FloatParabola(table=exp2_parabolas())
+        m.d.comb += [parabola.en.eq(1), parabola.x.eq(scaled[:BITS])]
+        whole = register(m, scaled[BITS:].as_signed(), name="whole", cycles=parabola.LATENCY)
+        rest = register(m, rest, name="rest_held", cycles=2 + parabola.LATENCY)
+
+        # Last stage. Far below zero counts as zero, far above as overflow.
+        exponent = Signal(EXPONENT)
+        m.d.comb += exponent.eq(whole + BIAS)
+        m.d.sync += self.y.eq(round_pack(m, C(0, 1), exponent, parabola.y[:VALUE_BITS + 1],
+                                         zero=rest.huge & rest.sign, invalid=rest.invalid | (rest.huge & ~rest.sign)))

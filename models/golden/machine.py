@@ -1,0 +1,290 @@
+"""The whole accelerator, bit for bit: runs the same programs on the same memory image as the hardware.
+
+One :class:`Machine` is one instance: registers, memory and buffers. It has no notion of cycles; its bytes are the ones that the
+hardware must produce. docs/program.md says what each descriptor does.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terntable.hw.spec.config import HardwareConfig
+from terntable.hw.spec.layout import gamma_beats, head_beats, logits_stride, matmul_beats, result_stride, round_up
+from terntable.hw.spec.numbers import HEAD_ACT_BITS
+from terntable.hw.spec.program import (
+    DESCRIPTOR,
+    DESCRIPTOR_BYTES,
+    FETCH_DESCRIPTORS,
+    RESULT,
+    ROW,
+    Buffer,
+    Fault,
+    Op,
+    RowFlag,
+    ScalarKind,
+    VecMode,
+)
+from terntable.models.golden import lanes, scalar
+from terntable.models.golden.attention import attention, visible
+from terntable.models.golden.half_to_float import half_to_float
+from terntable.models.golden.head import logits, topk
+from terntable.models.golden.tlmm import ternary_matmul
+from terntable.models.golden.weights import WeightCache
+
+__all__ = ["Machine", "MachineFault"]
+
+Trace = Callable[[int, "np.void", "Machine"], None]
+
+
+class MachineFault(RuntimeError):
+    """A pass stopped; `cause` is a `Fault`, `index` the descriptor's number."""
+
+    def __init__(self, cause: Fault, index: int) -> None:
+        super().__init__(f"pass stopped by {cause.name} at descriptor {index}")
+        self.cause, self.index = cause, index
+
+
+class Machine:
+    """Registers and buffers over a memory of bytes.
+
+    Parameters
+    ----------
+    config : the instance; results do not depend on its parallelism.
+    memory : uint8, shape (size,); address 0 is its first byte. Written in place.
+    silu : accepts the sigmoid mode.
+
+    Attributes
+    ----------
+    registers : values by name, see `terntable.hw.spec.registers`.
+    stream_bytes, read_bytes, write_bytes : traffic of the last pass, as the hardware's counters have it.
+    trace : called after each descriptor with its index, the descriptor and the machine.
+
+    """
+
+    def __init__(self, config: HardwareConfig, memory: NDArray[np.uint8], *, silu: bool = False) -> None:
+        self.config, self.memory, self.silu = config, memory, silu
+        self.registers: dict[str, int] = {}
+        self.weights = WeightCache(config, memory)
+        self.trace: Trace | None = None
+        rows = config.rows
+        widest = max(config.max_activations, config.max_outputs)
+        self.x = np.zeros((rows, config.max_hidden), np.float32)
+        self.y = np.zeros((rows, widest), np.float32)
+        self.partial = np.zeros((rows, config.max_outputs), np.int32)
+        self.act = np.zeros((rows, config.max_activations), np.int8)
+        self.head_act = np.zeros((rows, config.max_hidden), np.int16)
+        padded = round_up(config.max_head_dim, config.beat_bytes)
+        self.query = np.zeros((rows, config.max_heads * padded), np.int8)
+        self.key = np.zeros((rows, padded), np.int8)
+        self.value = np.zeros((rows, padded), np.int8)
+        self.rope = np.zeros((rows, config.max_head_dim // 2, 2), np.float32)
+        self.scales = np.zeros((config.max_heads + 2, rows), np.float32)
+        self.sum = self.amax = self.inv = self.s = self.d = np.zeros(rows, np.float32)
+        self.stream_bytes = self.read_bytes = self.write_bytes = 0
+        self._stream = 0
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def read(self, address: int, count: int) -> NDArray[np.uint8]:
+        """`count` bytes; MachineFault READ_ERROR outside the memory. Counted in whole beats."""
+        if address < 0 or address + count > len(self.memory):
+            raise MachineFault(Fault.READ_ERROR, self._index)
+        self.read_bytes += round_up(count, self.config.beat_bytes)
+        return self.memory[address:address + count]
+
+    def write(self, address: int, data: NDArray) -> None:
+        """Write bytes; MachineFault WRITE_ERROR outside the memory."""
+        raw = np.ascontiguousarray(data).view(np.uint8).ravel()
+        if address < 0 or address + len(raw) > len(self.memory):
+            raise MachineFault(Fault.WRITE_ERROR, self._index)
+        self.write_bytes += len(raw)
+        self.memory[address:address + len(raw)] = raw
+
+    def _take(self, count_beats: int) -> int:
+        """Advance the weight stream; the address where the taken beats begin."""
+        address = self.registers["stream_base"] + self._stream
+        self._stream += count_beats * self.config.beat_bytes
+        if address + count_beats * self.config.beat_bytes > len(self.memory):
+            raise MachineFault(Fault.READ_ERROR, self._index)
+        return address
+
+    # -- a pass ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Run a pass from the doorbell to END and return the number of descriptors run; raises MachineFault."""
+        registers, config = self.registers, self.config
+        self._index, self._stream = 0, 0
+        self.stream_bytes = self.read_bytes = self.write_bytes = 0
+        count = registers["rows"]
+        if not 1 <= count <= config.rows:
+            raise MachineFault(Fault.BAD_ROW, 0)
+        self.count = count
+        self.rows = self.read(registers["rows_base"], count * ROW.itemsize).view(ROW)
+        self.any_output = bool((self.rows["flags"] & (RowFlag.TOP_K | RowFlag.LOGITS)).any())
+        streamed = registers["stream_beats"] + (registers["head_beats"] if self.any_output else 0)
+        self.stream_bytes = streamed * config.beat_bytes
+        while True:
+            if self._index % FETCH_DESCRIPTORS == 0:
+                block = self.read(registers["program_base"] + self._index * DESCRIPTOR_BYTES,
+                                  FETCH_DESCRIPTORS * DESCRIPTOR_BYTES).view(DESCRIPTOR)
+            descriptor = block[self._index % FETCH_DESCRIPTORS]
+            if descriptor["op"] == Op.END:
+                break
+            if descriptor["op"] > max(Op):
+                raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
+            with np.errstate(all="ignore"):
+                self._step(descriptor)
+            if self.trace:
+                self.trace(self._index, descriptor, self)
+            self._index += 1
+        if self._stream != self.stream_bytes:
+            raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
+        return self._index
+
+    def _step(self, d: np.void) -> None:
+        {Op.EMBED: self._embed, Op.ROPE: self._rope, Op.VEC: self._vec, Op.SCALAR: self._scalar, Op.MATMUL: self._matmul,
+         Op.KV_STORE: self._kv_store, Op.ATTENTION: self._attention, Op.HEAD: self._head, Op.MOVE: self._move,
+         }[Op(d["op"])](d)
+
+    def _finite(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if not np.isfinite(values).all():
+            raise MachineFault(Fault.NUMERIC, self._index)
+        return values
+
+    # -- descriptors ----------------------------------------------------------------------------------------------
+
+    def _embed(self, d: np.void) -> None:
+        length = int(d["length"])
+        self.x[:] = 0
+        for r, row in enumerate(self.rows):
+            if row["flags"] & RowFlag.VECTOR:
+                values = self.read(int(row["vector"]), 4 * length).view(np.float32)
+            else:
+                address = self.registers["embed_base"] + int(row["token"]) * int(d["address2"])
+                values = half_to_float(self.read(address, 2 * length).view(np.float16))
+            self.x[r, :length] = self._finite(values)
+
+    def _rope(self, d: np.void) -> None:
+        pairs = int(d["length"])
+        self.rope[:] = 0
+        for r, row in enumerate(self.rows):
+            address = self.registers["rope_base"] + int(row["position"]) * int(d["address2"])
+            self.rope[r, :pairs] = self.read(address, 8 * pairs).view(np.float32).reshape(pairs, 2)
+
+    def _vec(self, d: np.void) -> None:
+        mode, length = d["a"], int(d["length"])
+        source = slice(int(d["offset"]), int(d["offset"]) + length)
+        target = slice(int(d["offset2"]), int(d["offset2"]) + length)
+        if mode > max(VecMode) or (mode == VecMode.SILU and not self.silu) or d["b"] > Buffer.PARTIAL or length == 0:
+            raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
+        a = (self.x, self.y, self.partial)[d["b"]][:, source]
+        f = scalar.factor(self.d, d["imm"])
+        if mode == VecMode.SUMSQ:
+            self.sum = self._finite(lanes.sumsq(a))
+            return
+        if mode == VecMode.QUANT:
+            self._quantise(a, Buffer(d["c"]), int(d["offset2"]), length)
+            return
+        if mode == VecMode.NORM:
+            gamma = self.weights.floats(self._take(gamma_beats(length, self.config)), length)
+            y, self.amax = lanes.norm(a, self.inv, gamma)
+        elif mode == VecMode.DEQUANT:
+            y, self.amax = lanes.dequant(a, f)
+        elif mode == VecMode.ADD:
+            y = lanes.add_scaled(self.x[:, target], a, f)
+        elif mode == VecMode.RELU2:
+            y = lanes.relu2(a, f)
+        elif mode == VecMode.SILU:
+            y = lanes.silu(a, f)
+        elif mode == VecMode.MULTIPLY:
+            y = lanes.multiply(a, f, self.y[:, target])
+        else:
+            pairs = self.rope[:, :length // 2]
+            y, self.amax = lanes.rope(a, pairs[..., 0], pairs[..., 1])
+        (self.x if d["c"] == Buffer.X else self.y)[:, target] = self._finite(y)
+
+    def _quantise(self, a: NDArray[np.float32], target: Buffer, column: int, length: int) -> None:
+        try:
+            q = lanes.quant(a, self.s, HEAD_ACT_BITS if target == Buffer.HEAD else 8)
+        except ValueError as error:
+            raise MachineFault(Fault.NUMERIC, self._index) from error
+        buffer = {Buffer.ACT: self.act, Buffer.QUERY: self.query, Buffer.KEY: self.key, Buffer.VALUE: self.value,
+                  Buffer.HEAD: self.head_act}[target]
+        buffer[:, column:column + length] = q
+        if target != Buffer.ACT:
+            # Regrouped buffers clear the rest of a vector's last word.
+            buffer[:, column + length:round_up(column + length, self.config.beat_bytes)] = 0
+
+    def _scalar(self, d: np.void) -> None:
+        if d["a"] == ScalarKind.NORM:
+            self.inv = scalar.norm_scale(self.sum, d["imm"], d["imm2"])
+            return
+        self.s, scale = scalar.quant_scale(self.amax, d["imm"])
+        if d["c"]:
+            self.scales[d["c"] - 1] = scale
+        else:
+            self.d = scale
+
+    def _matmul(self, d: np.void) -> None:
+        outputs, inputs = int(d["length"]), int(d["offset"])
+        codes = self.weights.ternary(self._take(matmul_beats(inputs, outputs, self.config)), outputs, inputs)
+        if codes is None:
+            raise MachineFault(Fault.BAD_WEIGHT, self._index)
+        self.partial[:, :outputs] = ternary_matmul(self.act[:, :inputs], codes)
+
+    def _kv_store(self, d: np.void) -> None:
+        slots = self.rows["slot"].astype(np.int64)
+        if (slots != slots[0] + np.arange(self.count)).any():
+            raise MachineFault(Fault.BAD_ROW, self._index)
+        record = np.zeros((self.count, int(d["length"])), np.uint8)
+        vector = (self.value if d["a"] else self.key)[:self.count].view(np.uint8)
+        if d["a"]:
+            record[:] = vector[:, :record.shape[1]]
+        else:
+            padded = record.shape[1] - self.config.beat_bytes
+            record[:, :padded] = vector[:, :padded]
+            pair = self.scales[self.config.max_heads:self.config.max_heads + 2, :self.count].T
+            record[:, padded:padded + 8] = np.ascontiguousarray(pair).view(np.uint8)
+        self.write(self.registers["kv_base"] + int(d["address"]) + int(slots[0]) * record.shape[1], record)
+
+    def _attention(self, d: np.void) -> None:
+        dim, group, first = int(d["length"]), int(d["b"]), int(d["a"])
+        slots = int(self.rows["slot"][0]) + self.count
+        size = self.config.beat_bytes
+        padded = round_up(dim, size)
+        base = self.registers["kv_base"]
+        keys = self.read(base + int(d["address"]), slots * (padded + size)).reshape(slots, padded + size)
+        values = self.read(base + int(d["address2"]), slots * padded).reshape(slots, padded)
+        scales = np.ascontiguousarray(keys[:, padded:padded + 8]).view(np.float32)
+        prefix, mask = np.zeros(self.config.rows, np.int64), np.zeros(self.config.rows, np.uint64)
+        prefix[:self.count], mask[:self.count] = self.rows["prefix"], self.rows["mask"]
+        heads = range(first, first + group)
+        query = np.stack([self.query[:, h * padded:h * padded + dim] for h in heads], axis=1)
+        out = attention(query, self.scales[first:first + group].T, keys[:, :dim].view(np.int8), scales[:, 0],
+                        values[:, :dim].view(np.int8), scales[:, 1], visible(prefix, mask, slots), d["imm"])
+        column = int(d["offset2"])
+        self.y[:, column:column + group * dim] = self._finite(out.reshape(len(out), -1))
+
+    def _head(self, d: np.void) -> None:
+        if not self.any_output:
+            return
+        vocab, inputs = int(d["length"]), int(d["offset"])
+        weight, scale = self.weights.head(self._take(head_beats(inputs, vocab, self.config)), vocab, inputs)
+        result = self._finite(logits(self.head_act[:, :inputs], weight, scale, self.d))
+        stride = logits_stride(vocab, self.config)
+        for r, row in enumerate(self.rows):
+            if row["flags"] & RowFlag.LOGITS:
+                padded = np.zeros(stride // 4, np.float32)
+                padded[:vocab] = result[r]
+                self.write(self.registers["logits_base"] + r * stride, padded)
+        best = topk(result, self.config.top_k)
+        record = np.zeros((self.count, result_stride(self.config)), np.uint8)
+        record[:, :RESULT.itemsize * self.config.top_k] = np.ascontiguousarray(best[:self.count]).view(np.uint8)
+        self.write(self.registers["result_base"], record)
+
+    def _move(self, d: np.void) -> None:
+        record, base = int(d["length"]), self.registers["kv_base"] + int(d["address"])
+        for row in self.rows:
+            self.write(base + int(row["slot"]) * record, self.read(base + int(row["token"]) * record, record).copy())
+

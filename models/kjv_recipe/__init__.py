@@ -1,0 +1,1 @@
+"""Recipe of the shipped King James model: data, tokenizer, network, training, export and evaluation."""

@@ -1,0 +1,202 @@
+"""The simulator with a toy core: data, time, faults, and everything it must complain about."""
+
+import numpy as np
+import pytest
+
+from terntable.hw.spec.program import Fault
+from terntable.hw.spec.registers import CONTROL_START, IDENT, STATUS_BUSY, STATUS_DONE, STATUS_ERROR
+from terntable.sim.errors import SimulatorError
+from terntable.sim.simulator import DEFAULT_BASE, MemoryTiming, Port, Response, Simulator
+from tests.sim.broken import BREACHES
+
+SIZE = 1 << 20
+A, B, OUT = 0x01000, 0x48000, 0x90000      # regions: weight port, data port, result
+
+TIMINGS = {
+    "ideal": MemoryTiming(read_latency=1, write_latency=1),
+    "usual": MemoryTiming(),
+    "slow": MemoryTiming(stream_bandwidth=0.3, data_bandwidth=0.5, read_latency=100),
+    "stalls": MemoryTiming(stall=0.4, seed=7, read_latency=3, write_latency=2),
+}
+
+
+def load(simulator: Simulator, beats: int, beat_bytes: int, shift: int = 0) -> np.ndarray:
+    """Fill memory, set the registers; what memory must hold in the end."""
+    simulator.memory[:] = np.random.default_rng(beats).integers(0, 256, SIZE, dtype=np.uint8)
+    want, size = simulator.memory.copy(), beats * beat_bytes
+    a, b, out = (start + place * beat_bytes for start, place in zip((A, B, OUT), (shift, 2 * shift, 3 * shift), strict=True))
+    want[out:out + size] = want[a:a + size] ^ want[b:b + size]
+    for name, start in (("stream_base", a), ("embed_base", b), ("result_base", out)):
+        simulator.write(name, simulator.base + start)
+    simulator.write("stream_beats", beats)
+    return want
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+@pytest.mark.parametrize(("beats", "shift"), [(1, 0), (7, 5), (64, 0), (65, 63), (2000, 9)])
+def test_data(toy, timing, beats, shift):
+    config, library = toy
+    with Simulator(library, ddr_bytes=SIZE, timing=TIMINGS[timing]) as simulator:
+        for _ in range(2):
+            want = load(simulator, beats, config.beat_bytes, shift)
+            simulator.start_and_wait(50_000)
+            assert simulator.read("status") == STATUS_DONE
+            assert np.array_equal(simulator.memory, want)
+        counters, size = simulator.counters, 2 * beats * config.beat_bytes
+        assert counters[1:] == (size, size, size)
+        assert simulator.read("stream_bytes") == size // 2
+        assert simulator.bus_idle
+
+
+def test_time(toy):
+    """Beats pass at the bandwidth of the memory, latencies count once, and equal runs take equal time."""
+    config, library = toy
+
+    def cycles(beats: int, **timing) -> int:
+        with Simulator(library, ddr_bytes=SIZE, timing=MemoryTiming(**timing)) as simulator:
+            load(simulator, beats, config.beat_bytes)
+            simulator.start_and_wait(100_000)
+            return simulator.read("cycles")
+
+    base = cycles(2000, read_latency=1, write_latency=1)
+    assert 2000 <= base < 2012
+    assert cycles(2000, read_latency=21, write_latency=1) == base + 20
+    assert cycles(2000, read_latency=1, write_latency=31) == base + 30
+    assert cycles(2000, read_latency=1, write_latency=1, stream_bandwidth=0.25) == pytest.approx(8000, rel=0.02)
+    assert cycles(2000, read_latency=1, write_latency=1, data_bandwidth=0.5) == pytest.approx(4000, rel=0.02)
+    stalled = cycles(2000, stall=0.3, seed=1)
+    assert stalled == cycles(2000, stall=0.3, seed=1) != cycles(2000, stall=0.3, seed=2)
+
+
+def test_registers(toy):
+    config, library = toy
+    with Simulator(library, ddr_bytes=SIZE) as simulator:
+        assert simulator.read("ident") == IDENT
+        simulator.write("kv_base", 0x0123456789ABCDEF)
+        assert simulator.read("kv_base") == 0x0123456789ABCDEF
+        simulator.reset()
+        assert simulator.read("kv_base") == 0
+        with pytest.raises(SimulatorError, match="offset 0xffc was answered with an error"):
+            simulator.read_word(0xFFC)
+        with pytest.raises(SimulatorError, match="Writing register offset 0xffc was answered"):
+            simulator.write_word(0xFFC, 1)
+        with pytest.raises(ValueError, match="rows has 32 bits, 0x100000000 does not fit"):
+            simulator.write("rows", 1 << 32)
+        with pytest.raises(KeyError):
+            simulator.read("nothing")
+
+
+@pytest.mark.parametrize(("fault", "cause"), [
+    (dict(first=A + 4096, last=A + 4096, ports=Port.STREAM), Fault.READ_ERROR),
+    (dict(first=B, last=B, ports=Port.READ, response=Response.DECERR), Fault.READ_ERROR),
+    (dict(first=OUT + 999, last=OUT + 999, ports=Port.WRITE), Fault.WRITE_ERROR),
+])
+def test_fault(toy, fault, cause):
+    config, library = toy
+    with Simulator(library, ddr_bytes=SIZE) as simulator:
+        want = load(simulator, 1000, config.beat_bytes)
+        place = {name: simulator.base + fault[name] for name in ("first", "last")}
+        simulator.fault(**{**fault, **place, "ports": Port(7) & ~fault["ports"]})
+        if not fault["ports"] & Port.WRITE:                 # the region is read by one port only
+            simulator.start_and_wait(10_000)
+            assert simulator.read("status") == STATUS_DONE
+        simulator.clear_faults()
+        simulator.fault(**{**fault, **place})
+        simulator.start_and_wait(10_000)
+        assert simulator.read("status") & STATUS_ERROR
+        assert simulator.read("fault_cause") == cause
+        simulator.run(2000)
+        assert simulator.bus_idle
+        simulator.clear_faults()
+        simulator.reset()
+        want = load(simulator, 1000, config.beat_bytes)
+        simulator.start_and_wait(10_000)
+        assert np.array_equal(simulator.memory, want)
+
+
+def test_address_outside_memory(toy):
+    config, library = toy
+    with Simulator(library, ddr_bytes=SIZE) as simulator:
+        load(simulator, 10, config.beat_bytes)
+        simulator.write("stream_base", DEFAULT_BASE + SIZE - 5 * config.beat_bytes)
+        simulator.start_and_wait(1000)
+        assert simulator.read("fault_cause") == Fault.READ_ERROR
+
+
+@pytest.mark.parametrize("port", list(Port))
+def test_mute(toy, port):
+    """A mute port ends at a deadline; the design's watchdog sees it too, and time goes on when it speaks again."""
+    config, library = toy
+    with Simulator(library, ddr_bytes=SIZE) as simulator:
+        want = load(simulator, 1000, config.beat_bytes)
+        simulator.write("control", CONTROL_START)
+        simulator.run(200)
+        simulator.mute(port)
+        with pytest.raises(SimulatorError, match="did not finish within 5000 cycles"):
+            simulator.wait(5000)
+        assert simulator.read("status") == STATUS_BUSY
+        assert not simulator.bus_idle
+        with pytest.raises(SimulatorError, match="bursts are on their way"):
+            simulator.reset()
+        simulator.mute(Port(0))
+        simulator.write("interrupt_enable", 1)
+        simulator.wait(5000)
+        assert simulator.interrupt
+        assert np.array_equal(simulator.memory, want)
+
+        simulator.write("watchdog", 3000)
+        simulator.mute(port)
+        simulator.start_and_wait(5000)
+        assert simulator.read("fault_cause") == Fault.WATCHDOG
+
+
+@pytest.mark.parametrize("breach", range(len(BREACHES)))
+def test_breach(broken, breach):
+    config, library = broken
+    with Simulator(library, ddr_bytes=SIZE, timing=MemoryTiming(stall=0.5)) as simulator:
+        simulator.write("stream_base", simulator.base)
+        simulator.write("stream_beats", breach)
+        with pytest.raises(SimulatorError, match=BREACHES[breach]):
+            simulator.start_and_wait(500)
+
+
+def test_trace(traced, toy, tmp_path):
+    config, library = traced
+    path, second = tmp_path / "a.vcd", tmp_path / "b.vcd"
+    with Simulator(library, ddr_bytes=SIZE, trace=path) as simulator:
+        want = load(simulator, 20, config.beat_bytes)
+        simulator.start_and_wait(1000)
+        assert np.array_equal(simulator.memory, want)
+        with pytest.raises(SimulatorError, match="cannot be written"):
+            simulator.trace(tmp_path / "no folder" / "c.vcd")
+        simulator.trace(second)
+        simulator.run(10)
+    assert "m_axi_gmem0_araddr" in path.read_text()
+    assert second.read_text().count("\n#") == 20
+    with pytest.raises(SimulatorError, match="trace=True"):
+        Simulator(toy[1], ddr_bytes=SIZE, trace=path)
+
+
+def test_memory_outlives_simulator(toy):
+    simulator = Simulator(toy[1], ddr_bytes=SIZE)
+    memory = simulator.memory
+    simulator.close()
+    simulator.close()
+    memory[:] = 1
+    with pytest.raises(SimulatorError, match="closed"):
+        simulator.run(1)
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    (dict(read_latency=0), "read_latency must be"), (dict(write_latency=0), "write_latency must be"),
+    (dict(stream_bandwidth=0.0), "stream_bandwidth must be"), (dict(data_bandwidth=1.5), "data_bandwidth must be"),
+    (dict(stall=1.0), "stall must be a probability"), (dict(seed=-1), "seed must be"),
+])
+def test_timing_checked(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        MemoryTiming(**wrong)
+
+
+def test_memory_size_checked(toy):
+    with pytest.raises(ValueError, match="does not fit 64-bit addresses"):
+        Simulator(toy[1], ddr_bytes=SIZE, base=(1 << 64) - 1)
