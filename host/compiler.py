@@ -17,7 +17,7 @@ from terntable.quant.int8 import rows_int8
 
 __all__ = ["compile_checkpoint", "compile_directory"]
 
-ACTIVATIONS = {"relu2": VecMode.RELU2, "silu": VecMode.SILU}
+ACTIVATIONS = {"relu2": VecMode.RELU2}
 
 
 def compile_directory(path: Path, config: HardwareConfig, *, name: str | None = None, context: int | None = None) -> Program:
@@ -93,8 +93,8 @@ def _check(model: BitNetConfig, config: HardwareConfig, slots: int) -> None:
                         ("head dimension", model.head_dim)):
         if value % config.lanes:
             raise ProgramError(f"the model's {what} is {value}, but preset {config.name} needs a multiple of {config.lanes}")
-    if model.hidden_act != "relu2":
-        raise ProgramError(f"the model's activation is {model.hidden_act!r}, but preset {config.name} computes relu2")
+    if model.hidden_act not in ACTIVATIONS:
+        raise ProgramError(f"the model's activation is {model.hidden_act!r}, but preset {config.name} computes {', '.join(ACTIVATIONS)}")
 
 
 def _layer_stream(layer: Layer, model: BitNetConfig) -> list[NDArray]:

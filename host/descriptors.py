@@ -66,7 +66,7 @@ class _List:
 
 def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, intermediate: int, heads: int, vocab: int,
                      epsilon: float, activation: VecMode, scales: list[LayerScales]) -> NDArray[np.uint8]:
-    """A whole pass: embedding to head. `activation` is RELU2 or SILU; bytes padded to whole fetch blocks."""
+    """A whole pass: embedding to head. `activation` is the gate's mode; bytes padded to whole fetch blocks."""
     out = _List()
     dim, group = kv.head_dim, heads // kv.kv_heads
     key_columns = kv.kv_heads * dim

@@ -52,7 +52,7 @@ class AttentionFactors(wiring.Component):
 
     INVERT_LATENCY = FloatDivide.LATENCY + 1
     PERIOD = FloatDivide.LATENCY + 1
-    DIVIDE_LATENCY = ScalePort.LATENCY + 2
+    DIVIDE_LATENCY = ScalePort.LATENCY + 1
 
     def __init__(self, *, sizes: AttentionSizes):
         self.sizes = sizes

@@ -57,20 +57,21 @@ class AttentionSizes:
 
     def __init__(self, *, rows: int, beat_bytes: int, max_context: int, max_head_dim: int, max_heads: int,
                  max_group: int):
-        self.rows, self.beat_bytes, self.max_context = rows, beat_bytes, max_context
-        self.max_heads, self.max_group = max_heads, max_group
-        self.beats = -(-max_head_dim // beat_bytes)
-        self.entries = max_context * max_group
+        self.rows, self.beat_bytes = rows, beat_bytes
+        # Counters and addresses keep at least one bit.
+        self.max_context, self.max_heads, self.max_group = (max(2, n) for n in (max_context, max_heads, max_group))
+        self.beats = max(2, -(-max_head_dim // beat_bytes))
+        self.entries = self.max_context * self.max_group
         # A weight is at most 2**16 in magnitude, a value 2**7.
         slot_bits = (max_context - 1).bit_length()
         self.exponential_bits = 17 + slot_bits
         self.score_bits = 16 + (self.beats * beat_bytes - 1).bit_length()
         self.scale_bits = max(25 + slot_bits, self.score_bits)
-        self.word = unsigned((max_heads * self.beats - 1).bit_length())
+        self.word = range(self.max_heads * self.beats)
         self.job = data.StructLayout({
-            "slots": range(max_context + 1), "heads": range(max_group + 1), "first_head": range(max_heads),
-            "first_word": self.word, "head_dim": range(max_head_dim + 1), "beats": range(self.beats + 1),
-            "imm": 32,
+            "slots": range(self.max_context + 1), "heads": range(self.max_group + 1),
+            "first_head": range(self.max_heads), "first_word": self.word, "head_dim": range(max_head_dim + 1),
+            "beats": range(self.beats + 1), "imm": 32,
         })
 
 

@@ -22,7 +22,8 @@ class AttentionValues(wiring.Component):
 
     ============  =====================================================
     Computes      ``weights @ value`` in integers, then ``mul(from_int(sum), factor)``
-    Latency       values: the stream and 3 cycles; output: ``OUTPUT_LATENCY`` + lanes to the first word
+    Latency       ``SUM_LATENCY`` from the last beat to ``done``; ``OUTPUT_LATENCY`` + lanes from
+                  ``start_output`` to the first word
     Throughput    a beat of values takes a cycle for each head; the output moves a column per cycle
     Widths        sums exact; output float32
     Stall         waits for weights and values; the output pipeline stands still while a word waits
@@ -51,8 +52,8 @@ class AttentionValues(wiring.Component):
 
     """
 
-    #: Cycles from the address of a sum to the converted column.
-    OUTPUT_LATENCY = 2 + ScalePort.LATENCY
+    SUM_LATENCY = 2
+    OUTPUT_LATENCY = 3 + ScalePort.LATENCY
 
     def __init__(self, *, sizes: AttentionSizes, lanes: int, ring_depth: int):
         rows, beat_bytes = sizes.rows, sizes.beat_bytes
@@ -182,11 +183,11 @@ class AttentionValues(wiring.Component):
                     register(m, beat_held.word_select(held.lane, bits).as_signed(), name=f"picked_{row}"))
 
             # Columns of a word come one by one; the last one completes it.
-            count, last_word, word = Signal(range(self.lanes)), Signal(), self.o.payload.as_value()
+            count, last_word, word = Signal(range(self.lanes + 1)), Signal(), self.o.payload.as_value()
             m.d.sync += self.o.valid.eq(0)
             with m.If(leaving.valid):
                 m.d.sync += [
-                    count.eq(count + 1),
+                    count.eq(Mux(count == self.lanes - 1, 0, count + 1)),
                     self.o.valid.eq(count == self.lanes - 1),
                     last_word.eq(leaving.last),
                 ]

@@ -27,7 +27,7 @@ class AttentionWeights(wiring.Component):
 
     ============  =====================================================
     Computes      ``attention_weights``
-    Latency       ``LATENCY`` cycles from ``start`` to the first weight in the ring
+    Latency       ``LATENCY`` cycles from ``start`` to ``level`` 1
     Throughput    one weight for each row per cycle while the ring has room
     Widths        weights 17 bits signed, sums of exponentials unsigned and exact
     Stall         asks for no more scores than the ring holds; what is on its way finishes
@@ -62,11 +62,11 @@ class AttentionWeights(wiring.Component):
 
     """
 
-    LATENCY = 2 + FloatAdd.LATENCY + FloatToFixed.LATENCY + Exp2.LATENCY + 1
+    LATENCY = 4 + FloatAdd.LATENCY + FloatToFixed.LATENCY + Exp2.LATENCY
 
     def __init__(self, *, sizes: AttentionSizes):
         self.sizes = sizes
-        self.DEPTH = 1 << (2 * sizes.max_group + self.LATENCY + 1).bit_length()
+        self.DEPTH = 1 << (2 * sizes.max_group + self.LATENCY).bit_length()
         words = data.ArrayLayout(32, sizes.rows)
         super().__init__({
             "start": In(1),

@@ -1,15 +1,26 @@
-"""AXI4 and AXI4-Lite ports: signatures for use inside, flat members for the top, and the wires between the two.
+"""AXI4 and AXI4-Lite ports: signatures for use inside, flat members for the top, wires between the two.
 
-Vivado finds bus interfaces by port names like ``m_axi_gmem0_araddr``, so the top declares flat members. There are no
-identifiers: every burst of a port is in order.
+Vivado finds bus interfaces by port names like ``m_axi_gmem0_araddr``, so the top declares
+flat members. There are no identifiers: every burst of a port is in order.
 """
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AXI_BURST_INCR", "OKAY", "SLVERR", "LitePort", "ReadPort", "WritePort", "axi4_read", "axi4_write", "axilite",
-           "check_bus", "connect_flat"]
+__all__ = [
+    "AXI_BURST_INCR",
+    "OKAY",
+    "SLVERR",
+    "LitePort",
+    "ReadPort",
+    "WritePort",
+    "axi4_read",
+    "axi4_write",
+    "axilite",
+    "check_bus",
+    "connect_flat",
+]
 
 AXI_BURST_INCR = 1
 OKAY, SLVERR = 0, 2
@@ -24,16 +35,35 @@ class ReadPort(wiring.Signature):
     """The read channels of an AXI4 master with data of `width` bits."""
 
     def __init__(self, width: int):
-        super().__init__({**_address("r"), "rdata": In(width), "rresp": In(2), "rlast": In(1), "rvalid": In(1),
-                          "rready": Out(1)})
+        super().__init__(
+            {
+                **_address("r"),
+                "rdata": In(width),
+                "rresp": In(2),
+                "rlast": In(1),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
 
 
 class WritePort(wiring.Signature):
     """The write channels of an AXI4 master with data of `width` bits."""
 
     def __init__(self, width: int):
-        super().__init__({**_address("w"), "wdata": Out(width), "wstrb": Out(width // 8), "wlast": Out(1),
-                          "wvalid": Out(1), "wready": In(1), "bresp": In(2), "bvalid": In(1), "bready": Out(1)})
+        super().__init__(
+            {
+                **_address("w"),
+                "wdata": Out(width),
+                "wstrb": Out(width // 8),
+                "wlast": Out(1),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+            }
+        )
 
 
 class LitePort(wiring.Signature):
@@ -72,7 +102,7 @@ def connect_flat(m: Module, top: wiring.Component, prefix: str, port: wiring.Pur
 
 
 def check_bus(*, beat_bytes: int, burst_beats: int) -> None:
-    """ValueError if AXI4 has no bursts of `burst_beats` beats of `beat_bytes` bytes that stay within 4 KiB."""
+    """ValueError if AXI4 has no bursts of `burst_beats` x `beat_bytes` bytes that stay within 4 KiB."""
     if type(beat_bytes) is not int or not 4 <= beat_bytes <= 128 or beat_bytes & (beat_bytes - 1):
         raise ValueError(f"beat_bytes must be a power of two from 4 to 128, not {beat_bytes!r}")
     limit = min(256, 4096 // beat_bytes)

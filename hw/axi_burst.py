@@ -49,13 +49,15 @@ class BurstSplitter(wiring.Component):
         check_bus(beat_bytes=beat_bytes, burst_beats=burst_beats)
         self.beat_bytes = beat_bytes
         self.burst_beats = burst_beats
-        super().__init__({"i": In(stream.Signature(REQUEST)), "o": Out(stream.Signature(BURST)), "drop": In(1)})
+        super().__init__(
+            {"i": In(stream.Signature(REQUEST)), "o": Out(stream.Signature(BURST)), "drop": In(1)}
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         low, place = exact_log2(self.beat_bytes), exact_log2(self.burst_beats)
-        block = Signal(64 - low - place)          # number of the aligned burst
-        first = Signal(place)                     # beat in it
+        beat = Signal(64 - low)                   # number of the next burst's first beat in all memory
+        first, block = beat[:place], beat[place:]
         left = Signal(32)
         room, count = Signal(place + 1), Signal(place + 1)
         fits = Signal()
@@ -64,14 +66,14 @@ class BurstSplitter(wiring.Component):
             fits.eq(left <= room),                # the rest ends in this burst
             count.eq(Mux(fits, left, room)),
             self.o.valid.eq((left != 0) & ~self.drop),
-            self.o.p.address.eq(Cat(C(0, low), first, block)),
+            self.o.p.address.eq(Cat(C(0, low), beat)),
             self.o.p.length.eq(count - 1),
             self.i.ready.eq(((left == 0) | (self.o.ready & fits)) & ~self.drop),
         ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [left.eq(left - count), block.eq(block + 1), first.eq(0)]
+            m.d.sync += [left.eq(left - count), beat.eq(Cat(C(0, place), (block + 1)[:len(block)]))]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [Cat(first, block).eq(self.i.p.address[low:]), left.eq(self.i.p.beats)]
+            m.d.sync += [beat.eq(self.i.p.address[low:]), left.eq(self.i.p.beats)]
         with m.If(self.drop):
             m.d.sync += left.eq(0)
         return m

@@ -65,7 +65,7 @@ class AxiRead(wiring.Component):
         m = Module()
         m.submodules.splitter = splitter = self._splitter
         bus, burst = self.bus, splitter.o
-        flying = Signal(range(self.outstanding + 1))    # bursts from their address register to their last beat
+        flying = Signal(range(self.outstanding + 1))  # bursts from their address register to their last beat
         dropping, drop = Signal(), Signal()
         wiring.connect(m, wiring.flipped(self.request), splitter.i)
         m.d.comb += [

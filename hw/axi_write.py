@@ -39,8 +39,8 @@ class AxiWrite(wiring.Component):
     error : Out(1)
         A response was not OKAY since the last reset.
     abort : In(1)
-        Forgets all requests. A burst that has begun is filled up with beats that write nothing (strobes 0); until
-        the bus has answered, no request and no data are accepted.
+        Forgets all requests. A burst that has begun is filled up with beats that write nothing (strobes 0);
+        until the bus has answered, no request and no data are accepted.
     beat : Out(1)
         A beat was taken from `i` this cycle.
 
@@ -66,8 +66,10 @@ class AxiWrite(wiring.Component):
         m = Module()
         m.submodules.splitter = splitter = self._splitter
         bus, burst = self.bus, splitter.o
-        flying = Signal(range(self.outstanding + 1))    # bursts from their address register to their response
-        left = Signal(range(self.burst_beats + 1))      # beats of the present burst that are not in the W register
+        flying = Signal(range(self.outstanding + 1))  # bursts from their address register to their response
+        left = Signal(
+            range(self.burst_beats + 1)
+        )  # beats of the present burst that are not in the W register
         dropping, drop = Signal(), Signal()
         free, take, issue, done = Signal(), Signal(), Signal(), Signal()
         wiring.connect(m, wiring.flipped(self.request), splitter.i)
@@ -95,7 +97,10 @@ class AxiWrite(wiring.Component):
             m.d.sync += bus.wvalid.eq(0)
         with m.If(take):
             m.d.sync += [
-                bus.wvalid.eq(1), bus.wdata.eq(self.i.p), bus.wstrb.eq(Mux(drop, 0, ~0)), bus.wlast.eq(left == 1),
+                bus.wvalid.eq(1),
+                bus.wdata.eq(self.i.p),
+                bus.wstrb.eq(Mux(drop, 0, ~0)),
+                bus.wlast.eq(left == 1),
                 left.eq(left - 1),
             ]
         with m.If(issue):

@@ -13,9 +13,10 @@ __all__ = ["Csr"]
 class Csr(wiring.Component):
     """Register file: rw registers are outputs, ro registers are inputs, each a member of the register's name.
 
-    `control` holds nothing and reads 0: a write of its bits gives the pulses `start` and `reset`, one cycle long and
-    in the first cycle after the write. An address without a register reads 0 and answers SLVERR; a write to a ro register is
-    acknowledged and ignored. Two words of a 64-bit register are read one after the other, so a counter that runs may tear.
+    `control` holds nothing and reads 0: a write of its bits gives the pulses `start` and `reset`, one cycle
+    long, with its response. An address without a register reads 0 and answers SLVERR; a write to a ro
+    register is acknowledged and ignored. Two words of a 64-bit register are read one after the other, so a
+    counter that runs may tear.
 
     ============  =====================================================
     Latency       ``LATENCY`` cycles from an accepted address (and data) to the response
@@ -34,7 +35,9 @@ class Csr(wiring.Component):
     LATENCY = {"read": 1, "write": 2}
 
     def __init__(self):
-        members = {r.name: (Out if r.access == "rw" else In)(r.width) for r in REGISTERS if r.name != "control"}
+        members = {
+            r.name: (Out if r.access == "rw" else In)(r.width) for r in REGISTERS if r.name != "control"
+        }
         super().__init__({"bus": In(LitePort(ADDRESS_BITS)), "start": Out(1), "reset": Out(1), **members})
 
     def elaborate(self, platform) -> Module:
@@ -56,7 +59,12 @@ class Csr(wiring.Component):
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [loaded.eq(1), value.eq(bus.wdata), strobe.eq(bus.wstrb)]
         with m.If(addressed & loaded & (~bus.bvalid | bus.bready)):
-            m.d.sync += [addressed.eq(0), loaded.eq(0), bus.bvalid.eq(1), bus.bresp.eq(Mux(known, OKAY, SLVERR))]
+            m.d.sync += [
+                addressed.eq(0),
+                loaded.eq(0),
+                bus.bvalid.eq(1),
+                bus.bresp.eq(Mux(known, OKAY, SLVERR)),
+            ]
             with m.Switch(word):
                 for register in REGISTERS:
                     for half in range(register.width // 32):
@@ -71,7 +79,9 @@ class Csr(wiring.Component):
                                 member = getattr(self, register.name)
                                 for n in range(4):
                                     with m.If(strobe[n]):
-                                        m.d.sync += member.word_select(4 * half + n, 8).eq(value.word_select(n, 8))
+                                        m.d.sync += member.word_select(4 * half + n, 8).eq(
+                                            value.word_select(n, 8)
+                                        )
                 with m.Default():
                     pass
 

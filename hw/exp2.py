@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.exp2.exp2_negative`.
 """
 
-from amaranth import *
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -52,7 +52,9 @@ class Exp2(Kernel):
         whole = register(m, self.x[EXP_FRACTION_BITS:], name="whole")
 
         # Stage 2: down the line.
-        line = register(m, (read.data.point - ((read.data.fall * place) >> place_bits))[:line_bits], name="line")
+        line = Signal(line_bits)
+        m.d.comb += line.eq(read.data.point - ((read.data.fall * place) >> place_bits))
+        line = register(m, line, name="line_held")
         whole = register(m, whole, name="whole_held")
 
         # Stage 3: divide by 2**whole and drop the extra bits, rounding halves up.

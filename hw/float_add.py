@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_add.float_add`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -85,5 +85,5 @@ class FloatAdd(Kernel):
         ]
 
         # Stage 4
-        m.d.sync += self.y.eq(round_pack(m, normal.sign, normal.exponent, normal.significand, zero=normal.zero,
-                                         invalid=normal.invalid))
+        m.d.sync += self.y.eq(round_pack(m, normal.sign, normal.exponent, normal.significand,
+                                         zero=normal.zero, invalid=normal.invalid))

@@ -5,8 +5,7 @@ a biased exponent (one or two bits wider than its field, and signed, so that it 
 significand whose top bit is the one before the binary point.
 """
 
-from amaranth import *
-from amaranth.hdl import ValueLike
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data
 
 from terntable.hw.spec.numbers import INVALID
@@ -89,4 +88,5 @@ def round_pack(m: Module, sign: ValueLike, exponent: Value, significand: Value, 
     m.d.comb += total.eq(Cat(kept[:23], exponent).as_signed() + up)
     flush = zero | (exponent < 1)
     overflow = (total >> 23) > 254
-    return Mux(invalid | (overflow & ~Value.cast(zero)), C(INVALID, 32), Cat(Mux(flush, C(0, 31), total[:31]), sign))
+    number = Cat(Mux(flush, C(0, 31), total[:31]), sign)
+    return Mux(invalid | (overflow & ~Value.cast(zero)), C(INVALID, 32), number)

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_exp.float_exp`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -76,7 +76,11 @@ class FloatExp(Kernel):
         rest = register(m, rest, name="rest_held", cycles=2 + parabola.LATENCY)
 
         # Last stage. Far below zero counts as zero, far above as overflow.
-        exponent = Signal(EXPONENT)
-        m.d.comb += exponent.eq(whole + BIAS)
-        m.d.sync += self.y.eq(round_pack(m, C(0, 1), exponent, parabola.y[:VALUE_BITS + 1],
-                                         zero=rest.huge & rest.sign, invalid=rest.invalid | (rest.huge & ~rest.sign)))
+        exponent, zero, invalid = Signal(EXPONENT), Signal(), Signal()
+        m.d.comb += [
+            exponent.eq(whole + BIAS),
+            zero.eq(rest.huge & rest.sign),
+            invalid.eq(rest.invalid | (rest.huge & ~rest.sign)),
+        ]
+        m.d.sync += self.y.eq(round_pack(m, C(0, 1), exponent, parabola.y[:VALUE_BITS + 1], zero=zero,
+                                         invalid=invalid))

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_from_int.float_from_int`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.float_bits import BIAS, EXPONENT, normalise, round_pack

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_reciprocal.float_reciprocal`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.float_bits import BIAS, EXPONENT, round_pack, unpack

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_sigmoid.float_sigmoid`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Cat, Module, Mux
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.float_add import FloatAdd

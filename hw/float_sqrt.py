@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_sqrt.float_sqrt`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -87,7 +87,7 @@ class FloatSqrt(wiring.Component):
             m.d.sync += [
                 busy.eq(0),
                 self.o.valid.eq(1),
-                self.o.p.eq(round_pack(m, rest.sign, rest.exponent, Cat(remainder.any(), root), zero=rest.zero,
-                                       invalid=rest.invalid)),
+                self.o.p.eq(round_pack(m, rest.sign, rest.exponent, Cat(remainder.any(), root),
+                                       zero=rest.zero, invalid=rest.invalid)),
             ]
         return m

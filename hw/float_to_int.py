@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_to_int.float_to_int`.
 """
 
-from amaranth import *
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 

@@ -1,7 +1,6 @@
 """Fixed-latency pipelines without handshake, and the wrapper that makes a stream unit of one."""
 
-from amaranth import *
-from amaranth.hdl import ShapeLike, ValueLike
+from amaranth.hdl import Cat, EnableInserter, Module, ShapeLike, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 

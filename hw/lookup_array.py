@@ -4,8 +4,7 @@ The arithmetic is defined by its twin, :func:`terntable.models.golden.lookup_arr
 """
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.base3 import decoded_layout
@@ -115,16 +114,16 @@ class LookupArray(wiring.Component):
         for t in range(self.groups):
             for r in range(self.rows):
                 for kind, (bits, enable) in tables.items():
-                    memory = Memory(shape=signed(ENTRY_BITS), depth=2 << bits, init=[])
-                    m.submodules[f"{kind}_{t}_{r}"] = memory
-                    port = memory.write_port()
+                    table = memory.Memory(shape=signed(ENTRY_BITS), depth=2 << bits, init=[])
+                    m.submodules[f"{kind}_{t}_{r}"] = table
+                    port = table.write_port()
                     m.d.comb += [
                         port.addr.eq(Cat(write.entry[:bits], write.bank)),
                         port.data.eq(write[kind][t][r]),
                         port.en.eq(enable),
                     ]
                     for lane in range(self.lanes):
-                        read = memory.read_port(domain="comb")
+                        read = table.read_port(domain="comb")
                         held = Signal(signed(ENTRY_BITS), name=f"{kind}_{t}_{r}_{lane}_held", reset_less=True)
                         m.d.comb += read.addr.eq(Cat(beat[kind][lane * self.groups + t], beat.bank))
                         with m.If(moving):

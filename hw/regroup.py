@@ -59,7 +59,7 @@ class RegroupMemory(wiring.Component):
         if depth < 1:
             raise ValueError(f"depth must be at least 1 column, not {depth!r}")
         self.rows, self.lanes, self.beat, self.width = rows, lanes, beat, width
-        self.words = -(-depth // beat)
+        self.words = max(2, -(-depth // beat))    # an address has at least one bit
         super().__init__({
             "write_valid": In(1),
             "write_column": In(range(self.words * beat)),

@@ -36,7 +36,6 @@ class Sequencer(wiring.Component):
     ----------
     beat_bytes, rows : as in the configuration.
     limits : for each opcode the largest `length` that this instance holds.
-    silu : the sigmoid mode exists.
 
     Members
     -------
@@ -51,10 +50,10 @@ class Sequencer(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, *, beat_bytes: int, rows: int, limits: dict[Op, int], silu: bool = False) -> None:
+    def __init__(self, *, beat_bytes: int, rows: int, limits: dict[Op, int]) -> None:
         if beat_bytes not in (8, 16, 32, 64):
             raise ValueError(f"beat_bytes must be 8, 16, 32 or 64, not {beat_bytes!r}")
-        self.beat_bytes, self.rows, self.limits, self.silu = beat_bytes, rows, limits, silu
+        self.beat_bytes, self.rows, self.limits = beat_bytes, rows, limits
         request = data.StructLayout({"address": 64, "beats": 32})
         super().__init__({
             "start": In(1), "done": Out(1), "busy": Out(1),
@@ -98,10 +97,9 @@ class Sequencer(wiring.Component):
                     m.d.comb += length_ok.eq((current.length != 0) & (current.length <= limit))
             with m.Case(Op.END, Op.SCALAR):
                 m.d.comb += length_ok.eq(1)
-        modes = [mode for mode in VecMode if self.silu or mode != VecMode.SILU]
         m.d.comb += [
             mode_ok.eq((current.op != Op.VEC)
-                       | Cat(current.a == mode for mode in modes).any()
+                       | (current.a <= max(VecMode))
                        & (current.b <= Buffer.PARTIAL) & (current.c <= Buffer.HEAD)),
             needs_factor.eq((current.op == Op.VEC) & Cat(current.a == mode for mode in PARTIAL_MODES).any()),
         ]

@@ -4,8 +4,7 @@ The arithmetic is defined by its twin, :func:`terntable.models.golden.tlmm.terna
 """
 
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.base3 import Base3Decode
@@ -199,7 +198,7 @@ class Tlmm(wiring.Component):
                     lookup: LookupArray) -> None:
         """Partial sums: read one cycle before the lookup's result, added to it, written a cycle later."""
         word = data.ArrayLayout(data.ArrayLayout(signed(self.sum_bits), self.rows), self.lanes)
-        m.submodules.sums = sums = Memory(shape=word, depth=self.words, init=[])
+        m.submodules.sums = sums = memory.Memory(shape=word, depth=self.words, init=[])
         read, write = sums.read_port(), sums.write_port()
 
         # What is known about a beat when it is accepted travels beside it.

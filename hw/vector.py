@@ -11,7 +11,7 @@ from terntable.hw.spec.program import Buffer, VecMode
 __all__ = ["PARTIAL_MODES", "VectorUnit"]
 
 #: Modes whose main operand is an integer sum, scaled by the row's factor.
-PARTIAL_MODES = (VecMode.DEQUANT, VecMode.ADD, VecMode.RELU2, VecMode.MULTIPLY, VecMode.SILU)
+PARTIAL_MODES = (VecMode.DEQUANT, VecMode.ADD, VecMode.RELU2, VecMode.MULTIPLY)
 
 
 class VectorUnit(wiring.Component):
@@ -27,7 +27,6 @@ class VectorUnit(wiring.Component):
     ----------
     rows, lanes, beat_bytes : as in the configuration.
     depth : columns of the longest buffer.
-    silu : builds the sigmoid kernels.
 
     Members
     -------
@@ -40,10 +39,10 @@ class VectorUnit(wiring.Component):
 
     """
 
-    def __init__(self, *, rows: int, lanes: int, beat_bytes: int, depth: int, silu: bool = False) -> None:
+    def __init__(self, *, rows: int, lanes: int, beat_bytes: int, depth: int) -> None:
         if beat_bytes % (4 * lanes):
             raise ValueError(f"beat_bytes must be a multiple of 4 x lanes = {4 * lanes}, not {beat_bytes}")
-        self.rows, self.lanes, self.beat_bytes, self.depth, self.silu = rows, lanes, beat_bytes, depth, silu
+        self.rows, self.lanes, self.beat_bytes, self.depth = rows, lanes, beat_bytes, depth
         word = columns(rows=rows, lanes=lanes)
         super().__init__({
             "command": In(stream.Signature(data.StructLayout({
@@ -61,7 +60,7 @@ class VectorUnit(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.lanes = unit = VectorLanes(rows=self.rows, lanes=self.lanes, silu=self.silu)
+        m.submodules.lanes = unit = VectorLanes(rows=self.rows, lanes=self.lanes)
         command = Signal.like(self.command.payload)
         shift = self.lanes.bit_length() - 1
         issued, stored, words = Signal(16), Signal(16), Signal(16)

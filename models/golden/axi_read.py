@@ -1,4 +1,4 @@
-"""Twin of :mod:`terntable.hw.axi_read`: what each pin does in each cycle, given the pins that others drive."""
+"""Twin of :mod:`terntable.hw.axi_read`: each pin in each cycle, given the pins that others drive."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -7,7 +7,17 @@ from terntable.models.golden.axi_burst import bursts
 
 __all__ = ["INPUTS", "OUTPUTS", "AxiReadCycles"]
 
-INPUTS = ("request_valid", "request_address", "request_beats", "o_ready", "abort", "arready", "rvalid", "rresp", "rlast")
+INPUTS = (
+    "request_valid",
+    "request_address",
+    "request_beats",
+    "o_ready",
+    "abort",
+    "arready",
+    "rvalid",
+    "rresp",
+    "rlast",
+)
 OUTPUTS = ("request_ready", "o_valid", "idle", "error", "beat", "arvalid", "araddr", "arlen", "rready")
 
 

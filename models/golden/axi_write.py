@@ -1,4 +1,4 @@
-"""Twin of :mod:`terntable.hw.axi_write`: what each pin does in each cycle, given the pins that others drive."""
+"""Twin of :mod:`terntable.hw.axi_write`: each pin in each cycle, given the pins that others drive."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -7,10 +7,33 @@ from terntable.models.golden.axi_burst import bursts
 
 __all__ = ["INPUTS", "OUTPUTS", "AxiWriteCycles"]
 
-INPUTS = ("request_valid", "request_address", "request_beats", "i_valid", "i_payload", "abort", "awready", "wready",
-          "bvalid", "bresp")
-OUTPUTS = ("request_ready", "i_ready", "idle", "error", "beat", "awvalid", "awaddr", "awlen", "wvalid", "wdata", "wstrb",
-           "wlast", "bready")
+INPUTS = (
+    "request_valid",
+    "request_address",
+    "request_beats",
+    "i_valid",
+    "i_payload",
+    "abort",
+    "awready",
+    "wready",
+    "bvalid",
+    "bresp",
+)
+OUTPUTS = (
+    "request_ready",
+    "i_ready",
+    "idle",
+    "error",
+    "beat",
+    "awvalid",
+    "awaddr",
+    "awlen",
+    "wvalid",
+    "wdata",
+    "wstrb",
+    "wlast",
+    "bready",
+)
 
 
 class AxiWriteCycles:
@@ -21,15 +44,17 @@ class AxiWriteCycles:
         self.outstanding = outstanding
         self.strobes = (1 << beat_bytes) - 1
         self.todo: deque[tuple[int, int]] = deque()       # bursts of the present request
-        self.shown: tuple[int, int] | None = None         # the address register
-        self.data: tuple[int | None, int, int] | None = None    # the data register: data (None: any), strobes, last
+        self.shown: tuple[int, int] | None = None  # the address register
+        self.data: tuple[int | None, int, int] | None = (
+            None  # the data register: data (None: any), strobes, last
+        )
         self.left = self.flying = 0
         self.dropping = self.error = False
 
     def cycle(self, pins: Mapping[str, int]) -> dict[str, int]:
         """Outputs of a cycle whose inputs are `pins` (names of INPUTS), then the clock edge.
 
-        What may be anything is absent from the result: address and data while not valid, data without strobes.
+        What may be anything is absent from the result: address and data unless valid, data without strobes.
         """
         drop = bool(pins["abort"]) or self.dropping
         free = self.left > 0 and (self.data is None or bool(pins["wready"]))
@@ -37,9 +62,16 @@ class AxiWriteCycles:
         issue = bool(self.todo) and not drop and (self.shown is None or pins["awready"]) \
             and self.flying < self.outstanding and (self.left == 0 or (take and self.left == 1))
         ready = not drop and (not self.todo or (issue and len(self.todo) == 1))
-        out = {"request_ready": ready, "i_ready": free and not drop, "idle": not self.flying and (drop or not self.todo),
-               "error": self.error, "beat": free and not drop and pins["i_valid"], "awvalid": self.shown is not None,
-               "wvalid": self.data is not None, "bready": 1}
+        out = {
+            "request_ready": ready,
+            "i_ready": free and not drop,
+            "idle": not self.flying and (drop or not self.todo),
+            "error": self.error,
+            "beat": free and not drop and pins["i_valid"],
+            "awvalid": self.shown is not None,
+            "wvalid": self.data is not None,
+            "bready": 1,
+        }
         if self.shown is not None:
             out |= {"awaddr": self.shown[0], "awlen": self.shown[1] - 1}
         if self.data is not None:

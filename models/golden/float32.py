@@ -20,8 +20,8 @@ from terntable.models.golden.float_sigmoid import float_sigmoid as sigmoid
 from terntable.models.golden.float_sqrt import float_sqrt as sqrt
 from terntable.models.golden.float_to_int import float_to_int as to_int
 
-__all__ = ["INVALID", "add", "div", "exp", "from_bits", "from_int", "inverse_sqrt", "is_invalid", "maximum_magnitude",
-           "mul", "reciprocal", "sigmoid", "sqrt", "sub", "to_bits", "to_int"]
+__all__ = ["INVALID", "add", "div", "exp", "from_bits", "from_int", "inverse_sqrt", "is_invalid",
+           "maximum_magnitude", "mul", "reciprocal", "sigmoid", "sqrt", "sub", "to_bits", "to_int"]
 
 
 def maximum_magnitude(a: ArrayLike, axis: int | None = None) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from terntable.hw.spec.float_tables import LOG2E_FIXED, LOG2E_BITS, VALUE_BITS, exp2_parabolas
+from terntable.hw.spec.float_tables import LOG2E_BITS, LOG2E_FIXED, VALUE_BITS, exp2_parabolas
 from terntable.models.golden.float_bits import INVALID, from_bits, is_invalid, operand, result, to_bits
 from terntable.models.golden.float_parabola import float_parabola
 

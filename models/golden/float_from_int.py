@@ -18,5 +18,6 @@ def float_from_int(i: ArrayLike) -> NDArray[np.float32]:
     if i.dtype.kind not in "iu":
         raise ValueError(f"Integers are wanted, not {i.dtype}")
     if i.size and (int(i.max()) >= 1 << ACC_BITS or int(i.min()) <= -(1 << ACC_BITS)):
-        raise ValueError(f"Integers must be below 2**{ACC_BITS} in magnitude, not {int(i.min())}..{int(i.max())}")
+        raise ValueError(f"Integers must be below 2**{ACC_BITS} in magnitude, "
+                         f"not {int(i.min())}..{int(i.max())}")
     return result(i.astype(np.float64))

@@ -52,7 +52,6 @@ class Machine:
     ----------
     config : the instance; results do not depend on its parallelism.
     memory : uint8, shape (size,); address 0 is its first byte. Written in place.
-    silu : accepts the sigmoid mode.
 
     Attributes
     ----------
@@ -62,8 +61,8 @@ class Machine:
 
     """
 
-    def __init__(self, config: HardwareConfig, memory: NDArray[np.uint8], *, silu: bool = False) -> None:
-        self.config, self.memory, self.silu = config, memory, silu
+    def __init__(self, config: HardwareConfig, memory: NDArray[np.uint8]) -> None:
+        self.config, self.memory = config, memory
         self.registers: dict[str, int] = {}
         self.weights = WeightCache(config, memory)
         self.trace: Trace | None = None
@@ -176,7 +175,7 @@ class Machine:
         mode, length = d["a"], int(d["length"])
         source = slice(int(d["offset"]), int(d["offset"]) + length)
         target = slice(int(d["offset2"]), int(d["offset2"]) + length)
-        if mode > max(VecMode) or (mode == VecMode.SILU and not self.silu) or d["b"] > Buffer.PARTIAL or length == 0:
+        if mode > max(VecMode) or d["b"] > Buffer.PARTIAL or length == 0:
             raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
         a = (self.x, self.y, self.partial)[d["b"]][:, source]
         f = scalar.factor(self.d, d["imm"])
@@ -195,8 +194,6 @@ class Machine:
             y = lanes.add_scaled(self.x[:, target], a, f)
         elif mode == VecMode.RELU2:
             y = lanes.relu2(a, f)
-        elif mode == VecMode.SILU:
-            y = lanes.silu(a, f)
         elif mode == VecMode.MULTIPLY:
             y = lanes.multiply(a, f, self.y[:, target])
         else:

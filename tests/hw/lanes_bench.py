@@ -159,7 +159,7 @@ async def matches(dut, name, traffic):
             elif mode == VecMode.QUANT:
                 await bench.run(mode, columns, corners, bits=8)
                 await bench.run(mode, columns, corners, bits=16)
-            elif mode != VecMode.SILU:
+            else:
                 await bench.run(mode, columns, corners)
 
 

@@ -12,8 +12,15 @@ from terntable.hw.spec.registers import ADDRESS_BITS
 __all__ = ["BREACHES", "Broken"]
 
 #: What happens after a start, by number, and a part of the simulator's sentence.
-BREACHES = ["illegal burst", "illegal burst", "illegal burst", "changed an address", "changed data", "wlast is wrong",
-            "not finish"]
+BREACHES = [
+    "illegal burst",
+    "illegal burst",
+    "illegal burst",
+    "changed an address",
+    "changed data",
+    "wlast is wrong",
+    "not finish",
+]
 
 
 class Broken(wiring.Component):
@@ -22,8 +29,15 @@ class Broken(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self.config = config
         width = 8 * config.beat_bytes
-        super().__init__({**axilite("s_axi_control", ADDRESS_BITS), **axi4_read("m_axi_gmem0", width),
-                          **axi4_read("m_axi_gmem1", width), **axi4_write("m_axi_gmem1", width), "interrupt": Out(1)})
+        super().__init__(
+            {
+                **axilite("s_axi_control", ADDRESS_BITS),
+                **axi4_read("m_axi_gmem0", width),
+                **axi4_read("m_axi_gmem1", width),
+                **axi4_write("m_axi_gmem1", width),
+                "interrupt": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -36,10 +50,16 @@ class Broken(wiring.Component):
         m.d.comb += [
             self.m_axi_gmem0_arvalid.eq(started & reads),
             self.m_axi_gmem0_araddr.eq(csr.stream_base),
-            self.m_axi_gmem0_arburst.eq(AXI_BURST_INCR), self.m_axi_gmem0_arsize.eq(size), self.m_axi_gmem0_rready.eq(1),
-            self.m_axi_gmem1_awvalid.eq(started & writes), self.m_axi_gmem1_awaddr.eq(csr.stream_base),
-            self.m_axi_gmem1_awburst.eq(AXI_BURST_INCR), self.m_axi_gmem1_awsize.eq(size), self.m_axi_gmem1_bready.eq(1),
-            self.m_axi_gmem1_wvalid.eq(started & writes), self.m_axi_gmem1_wstrb.eq(~0),
+            self.m_axi_gmem0_arburst.eq(AXI_BURST_INCR),
+            self.m_axi_gmem0_arsize.eq(size),
+            self.m_axi_gmem0_rready.eq(1),
+            self.m_axi_gmem1_awvalid.eq(started & writes),
+            self.m_axi_gmem1_awaddr.eq(csr.stream_base),
+            self.m_axi_gmem1_awburst.eq(AXI_BURST_INCR),
+            self.m_axi_gmem1_awsize.eq(size),
+            self.m_axi_gmem1_bready.eq(1),
+            self.m_axi_gmem1_wvalid.eq(started & writes),
+            self.m_axi_gmem1_wstrb.eq(~0),
             self.m_axi_gmem1_wlast.eq(breach == 4),
         ]
         with m.Switch(breach):

@@ -1,8 +1,8 @@
-"""A little core with the accelerator's ports, for tests of the simulator: the XOR of two regions goes to a third."""
+"""A little core with the accelerator's ports, for tests: the XOR of two regions goes to a third."""
 
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from terntable.hw.axi import axi4_read, axi4_write, axilite, connect_flat
 from terntable.hw.axi_read import AxiRead
@@ -24,8 +24,15 @@ class Toy(wiring.Component):
     def __init__(self, config: HardwareConfig):
         self.config = config
         width = 8 * config.beat_bytes
-        super().__init__({**axilite("s_axi_control", ADDRESS_BITS), **axi4_read("m_axi_gmem0", width),
-                          **axi4_read("m_axi_gmem1", width), **axi4_write("m_axi_gmem1", width), "interrupt": Out(1)})
+        super().__init__(
+            {
+                **axilite("s_axi_control", ADDRESS_BITS),
+                **axi4_read("m_axi_gmem0", width),
+                **axi4_read("m_axi_gmem1", width),
+                **axi4_write("m_axi_gmem1", width),
+                "interrupt": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -1,0 +1,1 @@
+"""The devices: golden model, simulator, and transformers as the reference above both."""

@@ -1,0 +1,63 @@
+"""A compiled program in device memory, shared by the sessions that run it."""
+
+from collections.abc import Callable
+
+from terntable.host.device import Device
+from terntable.host.errors import SessionError
+from terntable.host.memory import ALIGNMENT
+from terntable.host.program import Program
+from terntable.hw.spec.layout import result_stride, round_up
+from terntable.hw.spec.program import ROW_BYTES
+
+__all__ = ["PARTS", "LoadedProgram", "memory_needed"]
+
+#: Parts of a program that devices read.
+PARTS = ("program", "moves", "stream", "embed", "rope")
+
+
+def memory_needed(program: Program, *, sessions: int = 1) -> int:
+    """Bytes of device memory that a program and its sessions take, with the gaps between buffers."""
+    config = program.config
+    own = [program.kv.total_bytes, config.rows * ROW_BYTES, config.rows * result_stride(config),
+           config.rows * program.logits_stride, config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
+    shared = [getattr(program, part).size for part in PARTS]
+    return sum(round_up(size, ALIGNMENT) for size in [*shared, *own * sessions]) + 2 * ALIGNMENT
+
+
+class LoadedProgram:
+    """Copies a program to a device.
+
+    Parameters
+    ----------
+    device, program : must be of the same configuration, else SessionError.
+    progress : called with a sentence for each part.
+
+    Attributes
+    ----------
+    address : device address of each of `PARTS`.
+
+    """
+
+    def __init__(self, device: Device, program: Program, *, progress: Callable[[str], None] | None = None) -> None:
+        if device.config != program.config:
+            raise SessionError(f"The program is compiled for {program.config.name}, but device {device.name} is "
+                               f"a {device.config.name} with other parameters")
+        self.device, self.program = device, program
+        self._buffers = {}
+        try:
+            for part in PARTS:
+                data = getattr(program, part)
+                if progress is not None:
+                    progress(f"Loading {part}, {data.size:,} bytes")
+                buffer = self._buffers[part] = device.allocate(data.size)
+                buffer[:] = data
+                buffer.flush()
+        except BaseException:
+            self.free()
+            raise
+        self.address = {part: buffer.device_address for part, buffer in self._buffers.items()}
+
+    def free(self) -> None:
+        """Give the memory back; sessions of it can no longer run."""
+        for buffer in self._buffers.values():
+            buffer.freebuffer()
