@@ -81,6 +81,7 @@ def _check(model: BitNetConfig, config: HardwareConfig, slots: int) -> None:
         ("intermediate size", model.intermediate_size, config.max_intermediate),
         ("attention heads", model.num_attention_heads, config.max_heads),
         ("key-value heads", model.num_key_value_heads, config.max_kv_heads),
+        ("query heads per key-value head", model.num_attention_heads // model.num_key_value_heads, config.max_group),
         ("head dimension", model.head_dim, config.max_head_dim), ("query, key and value columns", columns, config.max_qkv),
         ("vocabulary", model.vocab_size, config.max_vocab), ("context", slots, config.max_context),
     )

@@ -8,7 +8,8 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from terntable.hw.attention_factors import AttentionFactors
-from terntable.hw.attention_scores import MASK_SLOTS, AttentionScores, AttentionSizes
+from terntable.hw.attention_scores import AttentionScores
+from terntable.hw.attention_sizes import MASK_SLOTS, AttentionSizes
 from terntable.hw.attention_values import AttentionValues
 from terntable.hw.attention_weights import AttentionWeights
 from terntable.hw.float_from_int import FloatFromInt

@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_scores import AttentionSizes, ScalePort, delay, unorder
+from terntable.hw.attention_sizes import AttentionSizes, ScalePort, delay, unorder
 from terntable.hw.float_divide import FloatDivide
 
 __all__ = ["AttentionFactors"]

@@ -8,7 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_scores import AttentionSizes, ScalePort, delay
+from terntable.hw.attention_sizes import AttentionSizes, ScalePort, delay
 from terntable.hw.attention_weights import WEIGHT_BITS
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.int8_array import ArrayPort

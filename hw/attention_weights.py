@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_scores import AttentionSizes, delay, unorder
+from terntable.hw.attention_sizes import AttentionSizes, delay, unorder
 from terntable.hw.exp2 import Exp2
 from terntable.hw.float_add import FloatAdd
 from terntable.hw.float_mul import FloatMul

@@ -68,7 +68,8 @@ class Datapath(wiring.Component):
                   Op.ATTENTION: config.max_head_dim, Op.HEAD: config.max_vocab, Op.MOVE: padded_dim + config.beat_bytes}
 
         parts = {
-            "sequencer": Sequencer(beat_bytes=config.beat_bytes, rows=config.rows, limits=limits),
+            "sequencer": Sequencer(beat_bytes=config.beat_bytes, rows=config.rows, limits=limits, max_inputs=config.max_activations,
+                                   max_group=config.max_group),
             "table": RowTable(rows=config.rows, beat_bytes=config.beat_bytes),
             "loader": RowLoader(**shared, beat_bytes=config.beat_bytes, depth=depth),
             "stream": AxiRead(beat_bytes=config.beat_bytes, burst_beats=config.burst_beats),
@@ -91,7 +92,7 @@ class Datapath(wiring.Component):
                          max_inputs=config.max_activations),
             "attention": Attention(**shared, beat_bytes=config.beat_bytes, max_context=config.max_context,
                                    max_head_dim=config.max_head_dim, max_heads=config.max_heads,
-                                   max_group=config.max_heads // config.max_kv_heads if config.max_kv_heads > 1 else None),
+                                   max_group=config.max_group),
             "array": Int8Array(rows=config.rows, lanes=config.beat_bytes),
             "kv_fetch": KvFetch(beat_bytes=config.beat_bytes),
             "kv_store": KvStore(rows=config.rows, beat_bytes=config.beat_bytes, key_slot=config.max_heads),

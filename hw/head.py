@@ -44,7 +44,7 @@ class Head(wiring.Component):
     rows : int
         Token rows.
     beat_bytes : int
-        Bytes of a weight beat, a power of two of at least 4.
+        Bytes of a weight beat, a power of two of at least 8.
     max_hidden, max_vocab : int
         Largest ``inputs`` and ``vocab`` of a command.
 
@@ -69,8 +69,10 @@ class Head(wiring.Component):
     """
 
     def __init__(self, *, rows: int, beat_bytes: int, max_hidden: int, max_vocab: int):
-        if beat_bytes < 4 or beat_bytes & (beat_bytes - 1):
-            raise ValueError(f"beat_bytes must be a power of two of at least 4, not {beat_bytes!r}")
+        if rows < 1:
+            raise ValueError(f"rows must be at least 1, not {rows!r}")
+        if beat_bytes < 8 or beat_bytes & (beat_bytes - 1):
+            raise ValueError(f"beat_bytes must be a power of two of at least 8, not {beat_bytes!r}")
         if not 1 <= max_hidden < 1 << 16:
             raise ValueError(f"max_hidden must be 1..{(1 << 16) - 1}, not {max_hidden!r}")
         if not 1 <= max_vocab < 1 << 31:

@@ -5,7 +5,7 @@ use for a step, the step gets an operand that changes nothing (a factor 1, an ad
 operands are selected.
 """
 
-from amaranth import *
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :mod:`terntable.models.golden.lanes`.
 """
 
-from amaranth import *
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -55,8 +55,7 @@ class VectorLanes(wiring.Component):
     Members
     -------
     mode : In(VecMode)
-        Static from ``clear`` until the last result is taken, as are ``bits16`` and ``factor``. SILU is not
-        built.
+        Static from ``clear`` until the last result is taken, as are ``bits16`` and ``factor``.
     bits16 : In(1)
         QUANT to 16 bits; else to 8.
     factor : In(ArrayLayout(32, rows))

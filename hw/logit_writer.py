@@ -26,7 +26,7 @@ class LogitWriter(wiring.Component):
     rows : int
         Token rows.
     beat_bytes : int
-        Bytes of a beat, a power of two of at least 4.
+        Bytes of a beat, a power of two of at least 8.
     block : int
         Beats of a block, a power of two of at least 2.
 
@@ -53,7 +53,7 @@ class LogitWriter(wiring.Component):
     def __init__(self, *, rows: int, beat_bytes: int, block: int = 16):
         if rows < 1:
             raise ValueError(f"rows must be at least 1, not {rows!r}")
-        for name, value, low in (("beat_bytes", beat_bytes, 4), ("block", block, 2)):
+        for name, value, low in (("beat_bytes", beat_bytes, 8), ("block", block, 2)):
             if value < low or value & (value - 1):
                 raise ValueError(f"{name} must be a power of two of at least {low}, not {value!r}")
         self.rows, self.beat_bytes, self.block = rows, beat_bytes, block
@@ -68,7 +68,7 @@ class LogitWriter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes = self.beat_bytes // 4
-        beat, row = Signal(range(self.block)), Signal(range(self.rows))
+        beat, row = Signal(range(self.block)), Signal(range(max(2, self.rows)))
         beats = Signal(range(self.block + 1))     # of this block
         lane = Signal(range(lanes))
         start, address = Signal(64), Signal(64)   # of row 0 and of `row` in this block

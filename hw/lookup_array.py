@@ -92,7 +92,7 @@ class LookupArray(wiring.Component):
             for place, values in terms.items():
                 sums = []
                 for n in range(0, len(values), FAN_IN):
-                    total = sum(values[n:n + FAN_IN])
+                    total = Value.cast(sum(values[n:n + FAN_IN]))
                     held = Signal(signed(min(len(total), self.sum_bits)), reset_less=True,
                                   name=f"sum_{stage}_{place[0]}_{place[1]}_{n}")
                     with m.If(moving):
@@ -114,7 +114,7 @@ class LookupArray(wiring.Component):
         for t in range(self.groups):
             for r in range(self.rows):
                 for kind, (bits, enable) in tables.items():
-                    table = memory.Memory(shape=signed(ENTRY_BITS), depth=2 << bits, init=[])
+                    table: memory.Memory = memory.Memory(shape=signed(ENTRY_BITS), depth=2 << bits, init=[])
                     m.submodules[f"{kind}_{t}_{r}"] = table
                     port = table.write_port()
                     m.d.comb += [

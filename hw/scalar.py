@@ -4,7 +4,7 @@ The arithmetic is defined by its twin, :mod:`terntable.models.golden.scalar`.
 """
 
 import numpy as np
-from amaranth import *
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -46,17 +46,18 @@ class ScalarUnit(wiring.Component):
     rows : int
         Rows, at least 1.
     slots : int
-        Words of the slot memory, 1 to 255.
+        Words of the slot memory, 2 to 255.
 
     Members
     -------
     command : In(stream of {kind, imm, imm2, slot})
-        ``kind`` is a ``ScalarKind`` or ``FACTOR``. ``slot``: QUANT writes its scale to slot ``slot - 1`` instead of ``d``;
-        0 or a number above ``slots`` writes none.
+        ``kind`` is a ``ScalarKind`` or ``FACTOR``. ``slot``: where QUANT leaves ``amax / imm``, 0 in ``d``,
+        otherwise in slot ``slot - 1``; if there is no such slot, nowhere.
     sum, amax : In(ArrayLayout(32, rows))
         Static while ``busy``; ``amax`` is not negative.
     inv, s, d, factor : Out(ArrayLayout(32, rows))
-        Registers that keep the last result of NORM (``inv``), QUANT (``s``, ``d``) and FACTOR (``factor``).
+        Registers that keep the last result of NORM (``inv``), QUANT (``s``; ``d`` with ``slot`` 0) and FACTOR
+        (``factor``).
     slot_address : In(range(slots))
     slot_data : Out(ArrayLayout(32, rows))
         The slot addressed one cycle ago.
@@ -75,8 +76,8 @@ class ScalarUnit(wiring.Component):
     def __init__(self, *, rows: int, slots: int):
         if type(rows) is not int or rows < 1:
             raise ValueError(f"rows must be a positive integer, not {rows!r}")
-        if type(slots) is not int or not 1 <= slots <= 255:
-            raise ValueError(f"slots must be 1..255, not {slots!r}")
+        if type(slots) is not int or not 2 <= slots <= 255:
+            raise ValueError(f"slots must be 2..255, not {slots!r}")
         self.rows, self.slots = rows, slots
         self.LATENCY = {
             ScalarKind.NORM: (rows + FloatMul.LATENCY + FloatAdd.LATENCY + FloatSqrt.LATENCY

@@ -36,6 +36,7 @@ class Sequencer(wiring.Component):
     ----------
     beat_bytes, rows : as in the configuration.
     limits : for each opcode the largest `length` that this instance holds.
+    max_inputs, max_group : most columns into a matrix product, most query heads of an attention.
 
     Members
     -------
@@ -50,10 +51,11 @@ class Sequencer(wiring.Component):
 
     LATENCY = 3
 
-    def __init__(self, *, beat_bytes: int, rows: int, limits: dict[Op, int]) -> None:
+    def __init__(self, *, beat_bytes: int, rows: int, limits: dict[Op, int], max_inputs: int, max_group: int) -> None:
         if beat_bytes not in (8, 16, 32, 64):
             raise ValueError(f"beat_bytes must be 8, 16, 32 or 64, not {beat_bytes!r}")
         self.beat_bytes, self.rows, self.limits = beat_bytes, rows, limits
+        self.max_inputs, self.max_group = max_inputs, max_group
         request = data.StructLayout({"address": 64, "beats": 32})
         super().__init__({
             "start": In(1), "done": Out(1), "busy": Out(1),
@@ -94,7 +96,12 @@ class Sequencer(wiring.Component):
         with m.Switch(current.op):
             for op, limit in self.limits.items():
                 with m.Case(op):
-                    m.d.comb += length_ok.eq((current.length != 0) & (current.length <= limit))
+                    fits = (current.length != 0) & (current.length <= limit)
+                    if op in (Op.MATMUL, Op.HEAD):
+                        fits &= (current.offset != 0) & (current.offset <= self.max_inputs)
+                    if op == Op.ATTENTION:
+                        fits &= (current.b != 0) & (current.b <= self.max_group)
+                    m.d.comb += length_ok.eq(fits)
             with m.Case(Op.END, Op.SCALAR):
                 m.d.comb += length_ok.eq(1)
         m.d.comb += [

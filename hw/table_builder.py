@@ -77,8 +77,8 @@ class TableBuilder(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        collected = Signal(column_layout(self.rows, self.words * self.lanes), reset_less=True)
-        held = Signal.like(collected, reset_less=True)
+        tile = column_layout(self.rows, self.words * self.lanes)
+        collected, held = Signal(tile, reset_less=True), Signal(tile, reset_less=True)
         whole, building = Signal(), Signal()
         move, step, final = Signal(), Signal(), Signal()
 
@@ -117,7 +117,7 @@ class TableBuilder(wiring.Component):
         return m
 
     def _sums(self, m: Module, step: Signal, building: Signal, entry: Signal, final: Signal, digits,
-              held: data.View) -> None:
+              held) -> None:
         """Two pipeline stages from the digits of an entry to its sums."""
         # A digit 0, 1 or 2 takes an activation negated, not at all, or as it is. The negation is an
         # inversion here and a carry into the sum, which saves an adder for each activation.

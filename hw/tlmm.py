@@ -198,7 +198,8 @@ class Tlmm(wiring.Component):
                     lookup: LookupArray) -> None:
         """Partial sums: read one cycle before the lookup's result, added to it, written a cycle later."""
         word = data.ArrayLayout(data.ArrayLayout(signed(self.sum_bits), self.rows), self.lanes)
-        m.submodules.sums = sums = memory.Memory(shape=word, depth=self.words, init=[])
+        sums: memory.Memory = memory.Memory(shape=word, depth=self.words, init=[])
+        m.submodules.sums = sums
         read, write = sums.read_port(), sums.write_port()
 
         # What is known about a beat when it is accepted travels beside it.

@@ -17,8 +17,8 @@ class HardwareConfig:
     beat_bytes : bytes of one data beat on the memory ports (B), a power of two, at least 8.
     lanes : columns that the element-wise path handles per cycle, and outputs of one weight beat (E);
         a power of two, at least 2 because rotary embedding works on adjacent pairs.
-    max_hidden, max_intermediate, max_heads, max_kv_heads, max_head_dim, max_context, max_vocab, max_qkv :
-        largest model and KV slots that the buffers hold; `max_qkv` is query + key + value columns.
+    max_hidden, max_intermediate, max_heads, max_kv_heads, max_group, max_head_dim, max_context, max_vocab, max_qkv :
+        largest model and KV slots that the buffers hold; `max_group` is query heads of a key-value head, `max_qkv` is query + key + value columns.
     top_k : candidates that the head returns for each row.
     ring_beats : depth of the weight prefetch ring, in beats.
     burst_beats : longest AXI burst, in beats; a power of two, at most 256, and at most 4096 bytes.
@@ -34,6 +34,7 @@ class HardwareConfig:
     max_intermediate: int = 768
     max_heads: int = 4
     max_kv_heads: int = 2
+    max_group: int = 2
     max_head_dim: int = 64
     max_context: int = 512
     max_vocab: int = 2048
@@ -88,7 +89,7 @@ PRESETS = {
     for config in (
         HardwareConfig(name="tiny"),
         HardwareConfig(name="nano", rows=3, beat_bytes=16, lanes=2, max_hidden=48, max_intermediate=80, max_heads=4,
-                       max_kv_heads=2, max_head_dim=16, max_context=64, max_vocab=128, max_qkv=96, top_k=4,
+                       max_kv_heads=2, max_group=3, max_head_dim=16, max_context=64, max_vocab=128, max_qkv=96, top_k=4,
                        ring_beats=32, burst_beats=16),
     )
 }

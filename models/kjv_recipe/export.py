@@ -1,8 +1,8 @@
 """Write the trained network as a Hugging Face directory: `python -m terntable.models.kjv_recipe.export`.
 
-Projection weights become transformers' packed ternary bytes with their absmean scale; the embedding and the norm
-gains are rounded to float16 values, which is what the accelerator reads, but stored as float32: transformers keeps
-the stored type of an already quantised checkpoint, and its AutoBitLinear computes in float32.
+Projection weights become transformers' packed ternary bytes with their absmean scale. The embedding and the norm
+gains are rounded to float16 values, which is what the accelerator reads, but stored as float32: transformers
+keeps the stored type of an already quantised checkpoint, and its AutoBitLinear computes in float32.
 """
 
 import argparse
@@ -17,20 +17,25 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from terntable.models.kjv_recipe.data import BOS, EOS
+from terntable.models.kjv_recipe.data import BOS, EOS, marks
 from terntable.models.kjv_recipe.network import EPSILON, Network
-
 from terntable.models.kjv_recipe.train import BUILD, load_network
 
-_GROUPS = {"qkv": "self_attn", "out": "self_attn", "attn_sub_norm": "self_attn",
-           "gate_up": "mlp", "down": "mlp", "ffn_sub_norm": "mlp"}
+_GROUPS = {
+    "qkv": "self_attn",
+    "out": "self_attn",
+    "attn_sub_norm": "self_attn",
+    "gate_up": "mlp",
+    "down": "mlp",
+    "ffn_sub_norm": "mlp",
+}
 """Where the children of a block live in a BitNetDecoderLayer; the other norms keep their place."""
 
 
 def pack(ternary: Tensor) -> Tensor:
-    """(rows, columns) of -1, 0, 1 -> uint8 (rows / 4, columns): bits 2i of byte row r hold row r + i rows / 4, plus 1.
+    """(rows, columns) of -1, 0, 1 -> uint8 (rows / 4, columns).
 
-    ValueError when the rows are not a multiple of four.
+    Bits 2i and 2i + 1 of byte row r hold row r + i rows / 4, plus 1. ValueError when the rows are not a multiple of four.
     """
     rows = ternary.shape[0]
     if rows % 4:
@@ -41,7 +46,10 @@ def pack(ternary: Tensor) -> Tensor:
 
 def hugging_face_names(network: Network) -> dict[str, Tensor]:
     """Return the latent float parameters under the names of BitNetForCausalLM."""
-    named = {"model.embed_tokens.weight": network.embed_tokens.detach(), "model.norm.weight": network.norm.weight.detach()}
+    named = {
+        "model.embed_tokens.weight": network.embed_tokens.detach(),
+        "model.norm.weight": network.norm.weight.detach(),
+    }
     for name, parameter in network.layers.named_parameters():
         index, child, leaf = name.split(".")
         if leaf == "weight":
@@ -53,7 +61,7 @@ def hugging_face_names(network: Network) -> dict[str, Tensor]:
 
 
 def quantised_tensors(network: Network) -> dict[str, Tensor]:
-    """Return the tensors of the checkpoint file: packed projections, their scales, float16 values for the rest."""
+    """Return the tensors of the checkpoint file: packed projections and scales, float16 values for the rest."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in hugging_face_names(network).items():
         if name.endswith("_proj.weight"):
@@ -101,14 +109,14 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
 
 
 def export(*, network: Network, tokenizer: Path, directory: Path) -> None:
-    """Write config.json, model.safetensors and the tokenizer files into `directory`, each by an atomic rename.
+    """Write config.json, model.safetensors and the tokenizer files into `directory`, each atomically.
 
-    `network` is a ternary network and `tokenizer` the path of its tokenizer.json; ValueError for a float network.
+    `network` is a ternary network, `tokenizer` the path of its tokenizer.json; ValueError for a float network.
     """
     if not network.quantised:
         raise ValueError("the network was trained in float; only a ternary network can be exported")
     vocabulary = Tokenizer.from_file(str(tokenizer))
-    bos, eos = vocabulary.token_to_id(BOS), vocabulary.token_to_id(EOS)
+    bos, eos = marks(vocabulary)
     partial = directory / ".partial"
     partial.mkdir(parents=True, exist_ok=True)
     save_file(quantised_tensors(network), partial / "model.safetensors", metadata={"format": "pt"})

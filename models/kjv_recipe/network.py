@@ -1,7 +1,7 @@
 """The network in torch: BitNet b1.58 with quantisation-aware weights and activations, or its float twin.
 
 The shapes, names and arithmetic are those of transformers' BitNetForCausalLM with AutoBitLinear, so that the
-exported weights load there; only the grouping of matrix products differs (q, k, v and gate, up share an input).
+exported weights load there; only the grouping of matrix products differs: q, k, v share one, gate and up another.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,9 @@ class NetworkConfig:
         if self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} key-value heads evenly")
         if self.heads * self.head_dim != self.hidden:
-            raise ValueError(f"{self.heads} heads of {self.head_dim} do not make the hidden size {self.hidden}")
+            raise ValueError(
+                f"{self.heads} heads of {self.head_dim} do not make a hidden size of {self.hidden}"
+            )
 
 
 class _TernaryWeight(torch.autograd.Function):
@@ -116,7 +118,9 @@ class Block(nn.Module):
         self.out = Projections(inputs=c.hidden, outputs={"o_proj": c.hidden}, quantised=quantised)
         self.post_attention_layernorm = Norm(c.hidden, c.norm_epsilon)
         self.gate_up = Projections(
-            inputs=c.hidden, outputs={"gate_proj": c.intermediate, "up_proj": c.intermediate}, quantised=quantised
+            inputs=c.hidden,
+            outputs={"gate_proj": c.intermediate, "up_proj": c.intermediate},
+            quantised=quantised,
         )
         self.ffn_sub_norm = Norm(c.intermediate, c.norm_epsilon)
         self.down = Projections(inputs=c.intermediate, outputs={"down_proj": c.hidden}, quantised=quantised)
@@ -148,6 +152,9 @@ class Block(nn.Module):
 class Network(nn.Module):
     """Causal language model with tied embedding and head."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, config: NetworkConfig, *, quantised: bool = True) -> None:
         super().__init__()
         self.config = config
@@ -155,7 +162,8 @@ class Network(nn.Module):
         self.embed_tokens = nn.Parameter(torch.randn(config.vocabulary, config.hidden) * 0.02)
         self.layers = nn.ModuleList(Block(config, quantised=quantised) for _ in range(config.layers))
         self.norm = Norm(config.hidden, config.norm_epsilon)
-        inverse = config.rope_theta ** (-torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim)
+        exponent = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+        inverse = 1.0 / config.rope_theta**exponent
         angle = torch.arange(config.positions, dtype=torch.float32)[:, None] * inverse[None, :]
         angle = torch.cat((angle, angle), dim=-1)
         self.register_buffer("cos", angle.cos(), persistent=False)

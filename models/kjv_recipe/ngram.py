@@ -60,7 +60,7 @@ class KneserNey:
         base = n[0] / max(n[0] + 2 * n[1], 1.0)
         steps = [i - (i + 1) * base * n[i] / max(n[i - 1], 1.0) for i in (1, 2, 3)]
         # On tiny texts the estimate can leave the range in which the model is a distribution.
-        discounts = np.array([0.0] + [min(max(step, 0.1), 0.95 * i) for i, step in zip((1, 2, 3), steps, strict=True)])
+        discounts = np.array([0.0] + [min(max(step, 0.1), 0.95 * i) for i, step in enumerate(steps, start=1)])
         contexts, owner = np.unique(keys // self.vocabulary, return_inverse=True)
         totals = np.bincount(owner, weights=counts)
         backoff = np.bincount(owner, weights=discounts[np.minimum(counts, 3)])
@@ -71,7 +71,7 @@ class KneserNey:
         return -np.log2(self.probabilities(tokens))
 
     def probabilities(self, tokens: np.ndarray) -> np.ndarray:
-        """Probability of each token of a stream but the first, given all tokens before it; float64 (len - 1,)."""
+        """Probability of each token but the first, given all tokens before it; float64 (len - 1,)."""
         probability = np.full(len(tokens) - 1, 1.0 / self.vocabulary)
         for length, level in enumerate(self._levels, start=1):
             # Near the start the history is too short for this order: those tokens keep the lower estimate.

@@ -1,7 +1,7 @@
 """Optimiser of the recipe: Muon for the projection matrices, AdamW for the embedding and the norm gains."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,10 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
-        """One update; matrices of equal shape are orthogonalised as one batch."""
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update; matrices of equal shape are orthogonalised as one batch; ValueError for a closure."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure; compute the gradients before the step")
         for group in self.param_groups:
             shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
@@ -43,11 +45,13 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in shapes.items():
                 updates = []
                 for parameter in parameters:
+                    gradient = parameter.grad
+                    assert gradient is not None
                     state = self.state[parameter]
                     if not state:
                         state["momentum"] = torch.zeros_like(parameter)
-                    state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                    updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
+                    state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(state["momentum"], group["momentum"]))
                 step = orthogonalise(torch.stack(updates)) * max(1.0, shape[0] / shape[1]) ** 0.5
                 for parameter, update in zip(parameters, step, strict=True):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])

@@ -29,9 +29,9 @@ BUILD = Path("build/train")
 class RunConfig:
     """Settings of one run: `schedule` holds (step, factor) knots on the peak rates, linear in between."""
 
-    schedule: tuple[tuple[int, float], ...] = ((0, 0.0), (100, 1.0), (900, 1.0), (3000, 0.0))
-    decay_until: int = 1500
-    long_from: int = 2250
+    schedule: tuple[tuple[int, float], ...] = ((0, 0.0), (100, 1.0), (640, 1.0), (1150, 0.0))
+    decay_until: int = 640
+    long_from: int = 850
     batch_tokens: int = 4096
     context: int = 256
     long_context: int = 512
@@ -56,7 +56,7 @@ class RunConfig:
         return self.schedule[-1][0]
 
     def rate(self, step: int) -> float:
-        """Factor on both peak rates at a step from 0; the end of each step's interval counts while warming up."""
+        """Factor on both peak rates at a step from 0; while warming up from 0, that at the end of the step."""
         (_, first), *_ = self.schedule
         position = step + 1 if step < self.schedule[1][0] and first == 0 else step
         steps, factors = zip(*self.schedule, strict=True)
@@ -100,14 +100,18 @@ class RunConfig:
 class Run:
     """A network, its optimisers and the step counter."""
 
-    def __init__(self, *, config: RunConfig, network: NetworkConfig, tokens: np.ndarray, compiled: bool = False) -> None:
+    def __init__(
+        self, *, config: RunConfig, network: NetworkConfig, tokens: np.ndarray, compiled: bool = False
+    ) -> None:
         torch.set_num_threads(config.threads)
         torch.set_flush_denormal(True)
         torch.manual_seed(config.seed)
         self.config = config
         self.network = Network(network, quantised=config.quantised)
         self.short, self.long = (
-            data.Batches(tokens=tokens, context=context, batch=config.batch_tokens // context, seed=config.seed)
+            data.Batches(
+                tokens=tokens, context=context, batch=config.batch_tokens // context, seed=config.seed
+            )
             for context in (config.context, config.long_context)
         )
         self.fingerprint = data.fingerprint(tokens)
@@ -204,8 +208,9 @@ def train(*, run: Run, path: Path, development: np.ndarray, every: int = 25, sto
                     "step": run.step,
                     "train": round(sum(losses) / len(losses), 4),
                     "development": round(quick, 4),
-                    "tokens_per_s": round((run.step - first) * run.config.batch_tokens
-                                          / (time.monotonic() - start)),
+                    "tokens_per_s": round(
+                        (run.step - first) * run.config.batch_tokens / (time.monotonic() - start)
+                    ),
                 }
                 losses.clear()
                 with log.open("a", encoding="utf-8") as lines:
@@ -217,10 +222,12 @@ def train(*, run: Run, path: Path, development: np.ndarray, every: int = 25, sto
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--float", action="store_true", help="train the float twin: same network, no quantisation")
+    parser.add_argument("--float", action="store_true", help="train the float twin, without quantisation")
     parser.add_argument("--steps", type=int, help="number of steps (default: that of the shipped model)")
     parser.add_argument("--build", type=Path, default=BUILD, help="directory of checkpoints and logs")
-    parser.add_argument("--eager", action="store_true", help="do not compile the loss (slower; needs no C++ compiler)")
+    parser.add_argument(
+        "--eager", action="store_true", help="do not compile the loss: slower, needs no C++ compiler"
+    )
     options = parser.parse_args(arguments)
     config = RunConfig(quantised=not options.float)
     if options.steps is not None:

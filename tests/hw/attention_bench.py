@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from terntable.hw.attention_factors import AttentionFactors
-from terntable.hw.attention_scores import ScalePort
+from terntable.hw.attention_sizes import ScalePort
 from terntable.hw.attention_values import AttentionValues
 from terntable.hw.attention_weights import AttentionWeights
 from terntable.hw.spec.layout import KvLayout

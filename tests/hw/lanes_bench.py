@@ -13,8 +13,8 @@ from tests.hw.test_lanes import SETS, units
 UNITS = units()
 
 #: Zeros, ones, a subnormal, the least and largest normal numbers, infinities, a NaN with payload.
-FLOATS = [0, 1 << 31, 0x3F800000, 0xBF800000, 0x00000001, 0x807FFFFF, 0x00800000, 0x80800000, 0x7F7FFFFF, 0xFF7FFFFF,
-          0x7F800000, 0xFF800000, 0x7FC12345]
+FLOATS = [0, 1 << 31, 0x3F800000, 0xBF800000, 0x00000001, 0x807FFFFF, 0x00800000, 0x80800000, 0x7F7FFFFF,
+          0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC12345]
 
 #: Extremes, and integers halfway between two floats.
 INTEGERS = [0, 1, -1, 2**31 - 1, -2**31, 2**24 + 1, 2**24 + 3, -2**24 - 1, 127, -128]
@@ -50,9 +50,9 @@ def expected(mode, a, b, factor, bits):
     if mode == VecMode.ROPE:
         y, amax = lanes.rope(a, b[:, 0::2], b[:, 1::2])
         return y, None, amax
-    function = {VecMode.ADD: lambda: lanes.add_scaled(b, a, factor), VecMode.RELU2: lambda: lanes.relu2(a, factor),
-                VecMode.MULTIPLY: lambda: lanes.multiply(a, factor, b)}[mode]
-    return function(), None, None
+    if mode == VecMode.ADD:
+        return lanes.add_scaled(b, a, factor), None, None
+    return lanes.relu2(a, factor) if mode == VecMode.RELU2 else lanes.multiply(a, factor, b), None, None
 
 
 class Bench:
@@ -132,14 +132,16 @@ class Bench:
                 await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
 
         watcher = cocotb.start_soon(watch())
-        result = await exchange(self.dut, self.name, self.words(x, x[:, ::-1].copy()), 0, traffic=self.traffic,
+        words = self.words(x, x[:, ::-1].copy())
+        result = await exchange(self.dut, self.name, words, 0, traffic=self.traffic,
                                 linger=self.unit.SUM_LATENCY + 3)
         watcher.cancel()
         ended = result.i.cycles[-1]
         cycles = range(len(result.i.ready))
         check_flow("i.ready", result.i.ready, [int(now <= ended) for now in cycles])
         check_flow("o.valid", result.o.valid, [0 for _ in cycles])
-        check_flow("sum_valid", seen[:len(cycles)], [int(now >= ended + self.unit.SUM_LATENCY) for now in cycles])
+        from_here = ended + self.unit.SUM_LATENCY
+        check_flow("sum_valid", seen[:len(cycles)], [int(now >= from_here) for now in cycles])
         wanted = lanes.sumsq(x)
         np.testing.assert_array_equal(self.row_bits("sum"), float32.to_bits(wanted), err_msg="sum")
         assert int(self.port("invalid").value) == float32.is_invalid(wanted).any()
@@ -166,7 +168,7 @@ async def matches(dut, name, traffic):
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=["flat out", "bubbles"])
 async def sums_of_any_length(dut, name, traffic):
-    """From one word to more than three turns of the partial sums, with nothing left over from the sum before."""
+    """From one word to three turns of the partial sums and more; nothing is left over from the sum before."""
     await start(dut, name)
     bench = Bench(dut, name, traffic)
     for columns in (bench.lanes, 100, 2 * bench.lanes, 64, 32, 32 - bench.lanes, 32 + bench.lanes):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth import *
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 from hypothesis import given
 from hypothesis import strategies as st
 

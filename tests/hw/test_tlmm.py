@@ -33,7 +33,7 @@ def products(rows: int, lanes: int, beat_bytes: int, seed: int) -> list[Product]
     geometry = BeatGeometry(beat_bytes=beat_bytes, outputs=lanes)
     tile = geometry.inputs
     rng = np.random.default_rng(seed)
-    made = []
+    made: list[Product] = []
     shapes = [(2 * tile, 4 * lanes), (lanes, lanes), (3 * tile, lanes), (tile + lanes, 2 * lanes),
               (2 * tile - lanes, 16 * lanes - 1)]
     for inputs, outputs in shapes:

@@ -15,8 +15,9 @@ from tests.hw.test_tlmm import SETS, Product, products
 
 TURNAROUND = 3
 
-#: ``(busy, done)`` of each cycle.
-States = list[tuple[int, int]]
+#: ``busy`` and ``done`` of each cycle.
+States = list[int]
+BUSY, DONE = 1, 2
 
 
 def geometry_of(name: str) -> BeatGeometry:
@@ -27,7 +28,8 @@ async def watch(dut, name: str, seen: States) -> None:
     """Record every cycle from now on."""
     while True:
         await ReadOnly()
-        seen.append((int(getattr(dut, f"{name}__busy").value), int(getattr(dut, f"{name}__done").value)))
+        busy, done = getattr(dut, f"{name}__busy").value, getattr(dut, f"{name}__done").value
+        seen.append(BUSY * int(busy) + DONE * int(done))
         await RisingEdge(getattr(dut, f"{name}_clk"))
 
 
@@ -72,7 +74,7 @@ def check_cycles(result: Result, seen: States, geometry: BeatGeometry, inputs: i
     done = None
     act, weights, state = [], [], []
     for now in range(len(seen)):
-        state.append((int(now > started and (done is None or now < done)), int(now == done)))
+        state.append(BUSY * (now > started and (done is None or now < done)) + DONE * (now == done))
         feeding = now > started and sent < tiles * words
         padding = sent * geometry.outputs >= inputs
         act.append(int(feeding and not padding and builder.ready))
@@ -107,7 +109,7 @@ async def matches(dut, name, traffic):
         assert int(getattr(dut, f"{name}__illegal").value) == 0
         check_cycles(result, seen, geometry, inputs, outputs)
         if traffic == "flat out":
-            took = seen.index((0, 1)) - result["command"].cycles[0]
+            took = seen.index(DONE) - result["command"].cycles[0]
             assert took == cycles(inputs, outputs, geometry)
 
 
@@ -139,5 +141,5 @@ async def illegal_byte_is_told(dut, name):
         product.beats = right.copy()
         product.beats[at, at] = byte
         _, seen = await multiply(dut, name, product, "flat out")
-        assert (0, 1) in seen, "the product did not end"
+        assert DONE in seen, "the product did not end"
         assert int(getattr(dut, f"{name}__illegal").value) == (byte >= 243)

@@ -1,0 +1,78 @@
+"""A session that runs every pass on a second device too, and compares all bytes that come out."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terntable.host.compare import first_difference
+from terntable.host.device import Device
+from terntable.host.loaded import LoadedProgram, memory_needed
+from terntable.host.program import Program
+from terntable.host.session import Session
+from terntable.host.target import Counters, PassResult
+
+__all__ = ["CheckedSession", "Mismatch"]
+
+#: Counters that do not depend on time.
+BYTE_COUNTERS = ("stream_bytes", "read_bytes", "write_bytes")
+
+
+class Mismatch(RuntimeError):
+    """Two devices gave different bytes; the sentence says where first."""
+
+
+class CheckedSession(Session):
+    """A session whose passes must equal the golden model's.
+
+    Parameters
+    ----------
+    device, program, loaded, progress : as :class:`terntable.host.session.Session`.
+    reference : the device to compare with; the golden model if None.
+
+    Attributes
+    ----------
+    passes : passes that were compared and found equal.
+
+    """
+
+    def __init__(self, device: Device, program: Program, *, loaded: LoadedProgram | None = None,
+                 progress: Callable[[str], None] | None = None, reference: Device | None = None) -> None:
+        if reference is None:
+            from terntable.host.devices.golden import GoldenDevice
+
+            reference = GoldenDevice(program.config, memory_bytes=memory_needed(program))
+        self.passes = 0
+        self.reference = Session(reference, program)
+        super().__init__(device, program, loaded=loaded, progress=progress)
+
+    def close(self) -> None:
+        """Give back what both sessions hold."""
+        super().close()
+        self.reference.close()
+
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
+        # Before the own pass, which writes the addresses of its vectors into the rows.
+        wanted = self.reference._pass(rows.copy(), vectors)
+        result = super()._pass(rows, vectors)
+        self._compare(result, wanted, result.counters, wanted.counters, rows)
+        return result
+
+    def _move(self, rows: NDArray) -> Counters:
+        wanted, counters = self.reference._move(rows.copy()), super()._move(rows)
+        self._compare(None, None, counters, wanted, rows)
+        return counters
+
+    def _compare(self, result: PassResult | None, wanted: PassResult | None, counters: Counters, wanted_counters: Counters,
+                 rows: NDArray) -> None:
+        difference = first_difference(self.program, self.kv_bytes(), self.reference.kv_bytes(), result, wanted)
+        if difference is None:
+            for name in BYTE_COUNTERS:
+                ours, theirs = counters[name], wanted_counters[name]
+                if ours is not None and theirs is not None and ours != theirs:
+                    difference = f"counter {name} is {ours} instead of {theirs}"
+                    break
+        if difference is not None:
+            raise Mismatch(f"Device {self.device.name} differs from {self.reference.device.name} in pass {self.passes + 1} "
+                           f"({len(rows)} rows from slot {rows['slot'][0]}): {difference}")
+        self.passes += 1

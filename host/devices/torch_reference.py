@@ -1,0 +1,90 @@
+"""The checkpoint itself in transformers: the reference above the golden model, behind the same generation interface."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from terntable.host.errors import DeviceError, SessionError
+from terntable.host.rows import check_tokens
+from terntable.host.target import PassResult
+from terntable.quant.huggingface import read_config
+
+__all__ = ["TorchTarget"]
+
+
+class TorchTarget:
+    """A sequence in `transformers.BitNetForCausalLM`, in float32 on the CPU.
+
+    Parameters
+    ----------
+    path : a Hugging Face directory.
+    context : most tokens; the default is what the model has positions for.
+
+    Raises
+    ------
+    DeviceError
+        torch or transformers are not installed.
+
+    """
+
+    name = "torch"
+
+    def __init__(self, path: Path, *, context: int | None = None) -> None:
+        try:
+            import torch
+            from transformers import BitNetForCausalLM, DynamicCache
+        except ImportError as error:
+            raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install 'terntable[torch]'") from error
+        config = read_config(path)
+        if not 1 <= (context or 1) <= config.max_position_embeddings:
+            raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
+        self._torch, self._cache_class = torch, DynamicCache
+        self._context, self._vocab = context or config.max_position_embeddings, config.vocab_size
+        with torch.compiler.set_stance("force_eager"):
+            self._model: Any = BitNetForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
+        self._cache = DynamicCache()
+        self._length = 0
+
+    @property
+    def length(self) -> int:
+        """Committed tokens."""
+        return self._length
+
+    @property
+    def context(self) -> int:
+        """Most tokens that the sequence can hold."""
+        return self._context
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return self._vocab
+
+    def prefill(self, tokens: ArrayLike, *, logits: bool = False) -> PassResult:
+        """Run and commit tokens; one row, for the token after them."""
+        ids = check_tokens(tokens, self._vocab)
+        if self._length + len(ids) > self._context:
+            raise SessionError(f"{len(ids)} tokens do not fit: {self._length} of the context's {self._context} are in use")
+        # Its custom functions compile themselves at first use otherwise, which needs a C++ compiler.
+        with self._torch.no_grad(), self._torch.compiler.set_stance("force_eager"):
+            out = self._model(input_ids=self._torch.tensor(ids[None]), past_key_values=self._cache, use_cache=True)
+        self._cache = out.past_key_values
+        self._length += len(ids)
+        values = out.logits[0, -1:].float().numpy()
+        return PassResult(values.argmax(axis=-1).astype(np.int64), None, values if logits else None, {"passes": 1})
+
+    def decode(self, token: int, *, logits: bool = False) -> PassResult:
+        """Run and commit one token; one row."""
+        return self.prefill([token], logits=logits)
+
+    def rollback(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+        if not 0 <= length <= self._length:
+            raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} tokens")
+        if length:
+            self._cache.crop(length)
+        else:
+            self._cache = self._cache_class()
+        self._length = length

@@ -1,0 +1,21 @@
+"""terntable.hw.logit_writer: the bytes it writes, block by block."""
+
+import pytest
+
+from terntable.hw.logit_writer import LogitWriter
+
+SETS = {"least": {"rows": 1, "beat_bytes": 8, "block": 2}, "odd": {"rows": 3, "beat_bytes": 16, "block": 4},
+        "wide": {"rows": 8, "beat_bytes": 32, "block": 16}}
+
+
+@pytest.mark.parametrize("change,message", [
+    ({"rows": 0}, "rows must be at least 1, not 0"), ({"block": 1}, "block must be a power of two of at least 2, not 1"),
+    ({"block": 6}, "block must be a power of two of at least 2, not 6"),
+    ({"beat_bytes": 4}, "beat_bytes must be a power of two of at least 8, not 4")])
+def test_parameters_checked(change, message):
+    with pytest.raises(ValueError, match=message):
+        LogitWriter(**{**SETS["odd"], **change})
+
+
+def test_matches_bytes(simulate):
+    simulate({name: LogitWriter(**sizes) for name, sizes in SETS.items()}, "tests.hw.logit_writer_bench")

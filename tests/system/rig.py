@@ -1,0 +1,140 @@
+"""The golden machine and the simulator side by side on the same memory image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terntable.host.program import Program
+from terntable.hw.spec.layout import result_stride, round_up
+from terntable.hw.spec.program import RESULT, ROW, RowFlag
+from terntable.models.golden.machine import Machine, MachineFault
+from terntable.sim.simulator import Simulator
+
+__all__ = ["GoldenSide", "Pass", "Rig", "SimulatedSide", "chain", "rows_of", "tree"]
+
+PAGE = 4096
+
+
+@dataclass
+class Pass:
+    """What a pass left: top-k of each row, full logits (rows, vocab), byte counters, cycles (None for golden)."""
+
+    best: NDArray
+    logits: NDArray[np.float32]
+    counters: dict[str, int]
+    cycles: int | None
+
+
+def rows_of(tokens: Sequence[int], *, positions: Sequence[int], first_slot: int, prefix: int, masks: Sequence[int],
+            flags: int = RowFlag.TOP_K | RowFlag.LOGITS) -> NDArray:
+    """Row records of a pass."""
+    rows = np.zeros(len(tokens), ROW)
+    rows["token"], rows["flags"], rows["position"] = tokens, int(flags), positions
+    rows["slot"], rows["prefix"], rows["mask"] = first_slot + np.arange(len(tokens)), prefix, masks
+    return rows
+
+
+def chain(tokens: Sequence[int], length: int, **options) -> NDArray:
+    """Rows of consecutive tokens after `length` committed ones: prefill, decode, chain verification."""
+    count = len(tokens)
+    return rows_of(tokens, positions=range(length, length + count), first_slot=length, prefix=length,
+                   masks=[(1 << (n + 1)) - 1 for n in range(count)], **options)
+
+
+def tree(tokens: Sequence[int], parents: Sequence[int], length: int, **options) -> NDArray:
+    """Rows of a draft tree: `parents[i]` < i, or -1 for a child of the last committed token."""
+    masks, depths = [], []
+    for node, parent in enumerate(parents):
+        masks.append((masks[parent] if parent >= 0 else 0) | 1 << node)
+        depths.append(depths[parent] + 1 if parent >= 0 else 0)
+    return rows_of(tokens, positions=[length + d for d in depths], first_slot=length, prefix=length, masks=masks, **options)
+
+
+class Rig:
+    """Places a program in a memory and runs passes; subclasses are the two machines."""
+
+    def __init__(self, program: Program, *, sequences: int = 1) -> None:
+        self.program, self.config = program, program.config
+        regions = {"program": program.program, "moves": program.moves, "stream": program.stream, "embed": program.embed,
+                   "rope": program.rope, **{f"kv{n}": program.kv.total_bytes for n in range(sequences)},
+                   "rows": ROW.itemsize * self.config.rows, "result": self.config.rows * result_stride(self.config),
+                   "logits": self.config.rows * program.logits_stride, "vectors": 4 * self.config.rows * self.config.max_hidden}
+        self.base, end = {}, PAGE
+        for name, content in regions.items():
+            self.base[name] = end
+            end += round_up(content if isinstance(content, int) else len(content), PAGE)
+        self.memory = self._open(end)
+        for name, content in regions.items():
+            if not isinstance(content, int):
+                self.memory[self.base[name]:self.base[name] + len(content)] = content
+
+    def region(self, name: str, count: int) -> NDArray[np.uint8]:
+        """The first `count` bytes of a region."""
+        return self.memory[self.base[name]:self.base[name] + count]
+
+    def run(self, rows: NDArray, *, sequence: int = 0, program: str = "program") -> Pass:
+        """One pass over `rows`; raises MachineFault when it is stopped."""
+        self.region("rows", rows.nbytes)[:] = rows.view(np.uint8)
+        stream = program == "program"
+        registers = {f"{name}_base": self.base[name] for name in ("rows", "stream", "embed", "rope", "result", "logits")}
+        registers |= {"program_base": self.base[program], "kv_base": self.base[f"kv{sequence}"], "rows": len(rows),
+                      "stream_beats": self.program.stream_beats if stream else 0,
+                      "head_beats": self.program.head_beats if stream else 0}
+        counters, cycles = self._run(registers)
+        stride, vocab = self.program.logits_stride, self.program.shape.vocab
+        logits = self.region("logits", len(rows) * stride).view(np.float32).reshape(len(rows), -1)[:, :vocab].copy()
+        best = self.region("result", len(rows) * result_stride(self.config)).reshape(len(rows), -1)
+        best = np.ascontiguousarray(best[:, :RESULT.itemsize * self.config.top_k]).view(RESULT)
+        return Pass(best, logits, counters, cycles)
+
+    def move(self, moves: Sequence[tuple[int, int]], *, sequence: int = 0) -> Pass:
+        """Copy KV slots, (from, to) each, in order."""
+        rows = np.zeros(len(moves), ROW)
+        rows["token"], rows["slot"] = [m[0] for m in moves], [m[1] for m in moves]
+        return self.run(rows, sequence=sequence, program="moves")
+
+    def _open(self, size: int) -> NDArray[np.uint8]:
+        raise NotImplementedError
+
+    def _run(self, registers: dict[str, int]) -> tuple[dict[str, int], int | None]:
+        raise NotImplementedError
+
+
+class GoldenSide(Rig):
+    """The golden machine."""
+
+    def _open(self, size: int) -> NDArray[np.uint8]:
+        self.machine = Machine(self.config, np.zeros(size, np.uint8))
+        return self.machine.memory
+
+    def _run(self, registers: dict[str, int]) -> tuple[dict[str, int], int | None]:
+        self.machine.registers = registers
+        done = self.machine.run()
+        return {name: getattr(self.machine, name) for name in ("stream_bytes", "read_bytes", "write_bytes")} | {
+            "descriptors": done}, None
+
+
+class SimulatedSide(Rig):
+    """The Verilated accelerator."""
+
+    DEADLINE = 20_000_000
+
+    def __init__(self, program: Program, *, sequences: int = 1, **timing: float) -> None:
+        self.timing = timing
+        super().__init__(program, sequences=sequences)
+
+    def _open(self, size: int) -> NDArray[np.uint8]:
+        self.simulator = Simulator.open(self.config, size, base=0, **self.timing)
+        return self.simulator.memory
+
+    def _run(self, registers: dict[str, int]) -> tuple[dict[str, int], int | None]:
+        for name, value in registers.items():
+            self.simulator.write(name, value)
+        self.simulator.start_and_wait(self.DEADLINE)
+        if self.simulator.read("status") & 4:
+            from terntable.hw.spec.program import Fault
+            raise MachineFault(Fault(self.simulator.read("fault_cause")), self.simulator.read("fault_index"))
+        names = ("stream_bytes", "read_bytes", "write_bytes", "descriptors")
+        return {name: self.simulator.read(name) for name in names}, self.simulator.read("cycles")
