@@ -67,6 +67,7 @@ class Device(ABC):
                    progress: Callable[[int], None] | None) -> None:
         """Return when the pass has ended or a deadline is over; `progress` gets the cycles so far."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the device; its buffers are no longer valid."""
 

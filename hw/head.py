@@ -132,7 +132,8 @@ class Head(wiring.Component):
         with m.If(self.command.valid & self.command.ready):
             m.d.sync += [
                 self.busy.eq(1), reading.eq(1), has_scales.eq(0), word.eq(0), place.eq(0), index.eq(0),
-                vocab.eq(self.command.p.vocab), last_word.eq((self.command.p.inputs - 1) >> exact_log2(width)),
+                vocab.eq(self.command.p.vocab),
+                last_word.eq((self.command.p.inputs - 1) >> exact_log2(width)),
             ]
         with m.Elif(self.done):
             m.d.sync += self.busy.eq(0)
@@ -154,7 +155,7 @@ class Head(wiring.Component):
         weight = register(pipe, self.weights.p, name="weight")
         m.d.comb += [self.array.en.eq(advance), self.array.weight.as_value().eq(weight)]
         for r in rows:
-            m.d.comb += [act.eq(value) for act, value in zip(self.array.act[r], self.act_data[r], strict=True)]
+            m.d.comb += [self.array.act[r][n].eq(self.act_data[r][n]) for n in range(width)]
 
         # Sums over the beats of a row.
         summed = self._flags(pipe, issued, name="summed", cycles=self._dot_latency)

@@ -16,8 +16,9 @@ class LogitWriter(wiring.Component):
 
     ============  =====================================================
     Computes      nothing, so there is no twin: memory[base + r x stride + 4 v] = logit of vocabulary row v
-    Latency       a block's first request is offered ``LATENCY`` cycles after its last item was accepted
-    Throughput    one item per cycle while collecting, one beat per cycle while writing, 3 more cycles a row
+    Latency       ``LATENCY`` cycles from a block's last item to its first request
+    Throughput    one item per cycle while collecting, one beat per cycle while writing; a row
+                  takes 3 more cycles, one that is not enabled takes 2
     Stall         takes no item while writing; a beat on offer waits in its register
     ============  =====================================================
 
@@ -33,11 +34,12 @@ class LogitWriter(wiring.Component):
     Members
     -------
     i : In(stream of logit_item)
-        The item with ``last`` ends a whole number of beats; after it the next vocabulary begins.
+        The item with ``last`` fills up a beat; after it the next vocabulary begins.
     enable : In(rows)
         Rows to write.
     base, stride : In(64), In(32)
-        Address of row 0, and bytes from a row to the next; multiples of ``beat_bytes``. These three stay while busy.
+        Address of row 0, and bytes from a row to the next; multiples of ``beat_bytes``. These three inputs
+        stay as they are while busy.
     request : Out(stream of REQUEST)
     o : Out(stream)
         The beats of each request, offered once it is accepted.
@@ -85,7 +87,8 @@ class LogitWriter(wiring.Component):
 
         # One memory for each item of a beat; a word holds that item of all rows.
         for n in range(lanes):
-            m.submodules[f"lane_{n}"] = memory = Memory(shape=data.ArrayLayout(32, self.rows), depth=self.block, init=[])
+            memory = Memory(shape=data.ArrayLayout(32, self.rows), depth=self.block, init=[])
+            m.submodules[f"lane_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [
                 write.addr.eq(beat), write.data.eq(self.i.p.logit), write.en.eq(taken & (lane == n)),

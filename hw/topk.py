@@ -38,7 +38,7 @@ class TopK(wiring.Component):
     clear : In(1)
         Empties all lists; an item of this or the last cycle is dropped.
     i : In(stream of {index, logit})
-        The next candidate's index and its number in each row. Indices must rise for ties to go to the lowest.
+        The next candidate's index and its number in each row. A tie goes to the earlier one.
     best_index, best_logit : Out(32 x k x rows)
         Best first. An unused entry has index 0xFFFFFFFF and logit 0.
 
@@ -52,9 +52,10 @@ class TopK(wiring.Component):
                 raise ValueError(f"{name} must be 1..{high}, not {value!r}")
         self.rows, self.k, self.index_bits = rows, k, index_bits
         lists = data.ArrayLayout(data.ArrayLayout(32, k), rows)
+        item = data.StructLayout({"index": index_bits, "logit": data.ArrayLayout(32, rows)})
         super().__init__({
             "clear": In(1),
-            "i": In(stream.Signature(data.StructLayout({"index": index_bits, "logit": data.ArrayLayout(32, rows)}))),
+            "i": In(stream.Signature(item)),
             "best_index": Out(lists),
             "best_logit": Out(lists),
         })

@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def simulate(tmp_path: Path) -> Callable[..., None]:
-    """``simulate(components, "tests.hw.dot_bench", **env)``: build, run every cocotb test, fail if one fails."""
+    """``simulate(components, "tests.hw.dot_bench", **env)``: build, run all its tests, fail if one fails."""
     from cocotb_tools.runner import get_results, get_runner
 
     from tests.hw.bench.build import build_simulator
@@ -45,6 +45,7 @@ def simulate(tmp_path: Path) -> Callable[..., None]:
         if failed or not ran:
             print(log.read_text()[-20000:])
             print(f"SEED={seed}")
-            pytest.fail(f"{bench} failed; run it again with SEED={seed}" if failed else f"{bench} has no tests")
+            why = f"failed; run it again with SEED={seed}" if failed else "has no tests"
+            pytest.fail(f"{bench} {why}")
 
     return run

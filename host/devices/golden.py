@@ -72,6 +72,9 @@ class GoldenDevice(Device):
                    progress: Callable[[int], None] | None) -> None:
         """Nothing to wait for: a pass is done when `start` returns."""
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def counters(self) -> dict[str, int | None]:
         """Bytes and descriptors of the last pass; None for everything that is counted in cycles."""
         counted = {"stream_bytes", "read_bytes", "write_bytes", "descriptors"}

@@ -35,6 +35,7 @@ class TorchTarget:
         try:
             import torch
             from transformers import BitNetForCausalLM, DynamicCache
+            from transformers.utils import logging
         except ImportError as error:
             raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install 'terntable[torch]'") from error
         config = read_config(path)
@@ -42,8 +43,17 @@ class TorchTarget:
             raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
         self._torch, self._cache_class = torch, DynamicCache
         self._context, self._vocab = context or config.max_position_embeddings, config.vocab_size
-        with torch.compiler.set_stance("force_eager"):
-            self._model: Any = BitNetForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
+        # Loading warns that there is no GPU, and draws a bar for each tensor.
+        kept = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                self._model: Any = BitNetForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
+        finally:
+            logging.set_verbosity(kept[0])
+            if kept[1]:
+                logging.enable_progress_bar()
         self._cache = DynamicCache()
         self._length = 0
 

@@ -30,13 +30,15 @@ def logits(act: NDArray[np.int16], weight: NDArray[np.int8], scale: NDArray[np.f
         ``mul(from_int(sum), mul(scale[v], d[m]))`` with the exact integer sum.
 
     """
-    for name, value, dtype, ndim in (("act", act, np.int16, 2), ("weight", weight, np.int8, 2),
+    for name, value, dtype, axes in (("act", act, np.int16, 2), ("weight", weight, np.int8, 2),
                                      ("scale", scale, np.float32, 1), ("d", d, np.float32, 1)):
-        if value.dtype != dtype or value.ndim != ndim:
-            raise ValueError(f"{name} must be {np.dtype(dtype)} with {ndim} axes, not {value.dtype} with {value.ndim}")
+        if value.dtype != dtype or value.ndim != axes:
+            raise ValueError(f"{name} must be {np.dtype(dtype)} with {axes} axes, "
+                             f"not {value.dtype} with {value.ndim}")
     (rows, inputs), vocab = act.shape, len(weight)
     if weight.shape != (vocab, inputs) or scale.shape != (vocab,) or d.shape != (rows,):
-        raise ValueError(f"Shapes do not fit: act {act.shape}, weight {weight.shape}, scale {scale.shape}, d {d.shape}")
+        raise ValueError(f"Shapes do not fit: act {act.shape}, weight {weight.shape}, scale {scale.shape}, "
+                         f"d {d.shape}")
     if inputs > MAX_INPUTS:
         raise ValueError(f"At most {MAX_INPUTS} columns, not {inputs}")
     # Products are below 2**22, so float64 sums are exact, and BLAS is much faster than integer loops.

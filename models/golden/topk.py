@@ -13,7 +13,7 @@ UNUSED = 0xFFFFFFFF
 
 
 def sort_key(logits: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Unsigned numbers that order as float32 values do, same shape; both zeros have one key, INVALID is on top."""
+    """Unsigned numbers that order as float32 values do, same shape; zeros are equal, INVALID is on top."""
     bits = to_bits(logits)
     bits = np.where(bits == 0x80000000, np.uint32(0), bits)
     return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000)).astype(np.uint32)
@@ -30,12 +30,12 @@ def topk(logits: NDArray[np.float32], k: int) -> NDArray[np.void]:
     Returns
     -------
     RESULT, shape (M, k)
-        Largest first, equal ones by index; a zero is +0 whatever its sign was. Entries past V hold index UNUSED
-        and logit 0.
+        Largest first, equal ones by index; a zero is +0 whatever its sign was. Entries past V hold index
+        UNUSED and logit 0.
 
     """
     if logits.dtype != np.float32 or logits.ndim != 2:
-        raise ValueError(f"Logits must be float32 of shape (M, V), not {logits.dtype} of shape {logits.shape}")
+        raise ValueError(f"Logits must be float32 (M, V), not {logits.dtype} of shape {logits.shape}")
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     rows, vocab = logits.shape

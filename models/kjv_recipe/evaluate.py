@@ -1,8 +1,8 @@
 """Bits per byte on the held-out books: `python -m terntable.models.kjv_recipe.evaluate`.
 
-Every book is its own stream `<|bos|> chapter <|eos|> <|bos|> chapter ...`. The bits of all text tokens and of
-the `<|eos|>` after each chapter count, those of `<|bos|>`, which always follows, do not; the bytes are those of
-the text.
+Every book is its own stream `<|bos|> chapter <|eos|> <|bos|> chapter ...`. The bits of all text tokens and
+of the `<|eos|>` after each chapter count, those of `<|bos|>`, which always follows, do not; the bytes are
+those of the text.
 """
 
 import argparse

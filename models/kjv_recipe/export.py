@@ -1,8 +1,8 @@
 """Write the trained network as a Hugging Face directory: `python -m terntable.models.kjv_recipe.export`.
 
-Projection weights become transformers' packed ternary bytes with their absmean scale. The embedding and the norm
-gains are rounded to float16 values, which is what the accelerator reads, but stored as float32: transformers
-keeps the stored type of an already quantised checkpoint, and its AutoBitLinear computes in float32.
+Projection weights become transformers' packed ternary bytes with their absmean scale. The embedding and the
+norm gains are rounded to float16 values, which is what the accelerator reads, but stored as float32:
+transformers keeps the stored type of a quantised checkpoint, and its AutoBitLinear computes in float32.
 """
 
 import argparse
@@ -35,7 +35,8 @@ _GROUPS = {
 def pack(ternary: Tensor) -> Tensor:
     """(rows, columns) of -1, 0, 1 -> uint8 (rows / 4, columns).
 
-    Bits 2i and 2i + 1 of byte row r hold row r + i rows / 4, plus 1. ValueError when the rows are not a multiple of four.
+    Bits 2i and 2i + 1 of byte row r hold row r + i rows / 4, plus 1.
+    ValueError when the rows are not a multiple of four.
     """
     rows = ternary.shape[0]
     if rows % 4:
@@ -61,7 +62,7 @@ def hugging_face_names(network: Network) -> dict[str, Tensor]:
 
 
 def quantised_tensors(network: Network) -> dict[str, Tensor]:
-    """Return the tensors of the checkpoint file: packed projections and scales, float16 values for the rest."""
+    """Return the tensors of the checkpoint file: packed projections and scales, float16 values else."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in hugging_face_names(network).items():
         if name.endswith("_proj.weight"):
@@ -111,7 +112,7 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
 def export(*, network: Network, tokenizer: Path, directory: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer files into `directory`, each atomically.
 
-    `network` is a ternary network, `tokenizer` the path of its tokenizer.json; ValueError for a float network.
+    `tokenizer` is the path of tokenizer.json; ValueError when the network is not a ternary one.
     """
     if not network.quantised:
         raise ValueError("the network was trained in float; only a ternary network can be exported")

@@ -1,7 +1,7 @@
 """The network in torch: BitNet b1.58 with quantisation-aware weights and activations, or its float twin.
 
 The shapes, names and arithmetic are those of transformers' BitNetForCausalLM with AutoBitLinear, so that the
-exported weights load there; only the grouping of matrix products differs: q, k, v share one, gate and up another.
+exported weights load there; only the grouping of matrix products differs: q, k, v share one, gate and up one.
 """
 
 from dataclasses import dataclass

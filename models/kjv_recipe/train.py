@@ -56,7 +56,7 @@ class RunConfig:
         return self.schedule[-1][0]
 
     def rate(self, step: int) -> float:
-        """Factor on both peak rates at a step from 0; while warming up from 0, that at the end of the step."""
+        """Factor on both peak rates at a step from 0; while warming up, that after the step."""
         (_, first), *_ = self.schedule
         position = step + 1 if step < self.schedule[1][0] and first == 0 else step
         steps, factors = zip(*self.schedule, strict=True)

@@ -42,7 +42,7 @@ def tensors(seed, hidden, heads, kv_heads, intermediate, layers, vocab):
     """Return all tensors under their names in the file."""
     rng = np.random.default_rng(seed)
     kv = kv_heads * (hidden // heads)
-    found = {"model.embed_tokens.weight": rng.standard_normal((vocab, hidden)).astype(np.float16),
+    found = {"model.embed_tokens.weight": (0.3 * rng.standard_normal((vocab, hidden))).astype(np.float16),
              "model.norm.weight": norm(rng, hidden)}
     for layer in range(layers):
         prefix = f"model.layers.{layer}."

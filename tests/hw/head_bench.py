@@ -29,7 +29,8 @@ def items(act: np.ndarray, weight: np.ndarray, scale: np.ndarray, d: np.ndarray,
     padding = -vocab % block
     result = to_bits(logits(act, np.pad(weight, ((0, padding), (0, 0))), np.pad(scale, (0, padding)), d))
     rows, total = len(act), vocab + padding
-    return [v | pack_array(result[:, v], 32) << 32 | (v == total - 1) << 32 * (rows + 1) | (v >= vocab) << 32 * (rows + 1) + 1
+    flags = 32 * (rows + 1)
+    return [v | pack_array(result[:, v], 32) << 32 | (v == total - 1) << flags | (v >= vocab) << flags + 1
             for v in range(total)]
 
 
@@ -47,7 +48,7 @@ def check_cycles(result: Result, head: Head, inputs: int) -> None:
     check_flow("command.ready", command.ready, [int(not begin <= now < end) for now in range(len(enabled))])
     if result.traffic == "flat out":
         assert weights.cycles == list(range(begin, begin + len(weights.cycles))), "not a beat per cycle"
-        assert [leave - enter for enter, leave in zip(ends, o.cycles, strict=True)] == [head.LATENCY] * len(ends)
+        assert o.cycles == [cycle + head.LATENCY for cycle in ends]
 
 
 async def run(dut, name: str, inputs: int, vocab: int, traffic: str, seed: int) -> None:
@@ -57,8 +58,8 @@ async def run(dut, name: str, inputs: int, vocab: int, traffic: str, seed: int) 
     getattr(dut, f"{name}__d").value = pack_array(to_bits(d), 32)
     stream = [int.from_bytes(beat.tobytes(), "little") for beat in beats(weight, scale, head.beat_bytes)]
     expected = items(act, weight, scale, d, head.beat_bytes // 4)
-    result = await exchange_all(dut, name, {"command": [vocab | inputs << 32], "weights": stream}, {"o": len(expected)},
-                                traffic=traffic)
+    result = await exchange_all(dut, name, {"command": [vocab | inputs << 32], "weights": stream},
+                                {"o": len(expected)}, traffic=traffic)
     assert result.o.payloads == expected
     check_cycles(result, head, inputs)
 
@@ -100,8 +101,8 @@ async def done_comes_once(dut, name):
 
     watcher = cocotb.start_soon(watch())
     block = SETS[name]["beat_bytes"] // 4
-    result = await exchange_all(dut, name, {"command": [1 | 1 << 32], "weights": [0] * (1 + block)}, {"o": block},
-                                traffic="shy sink")
+    result = await exchange_all(dut, name, {"command": [1 | 1 << 32], "weights": [0] * (1 + block)},
+                                {"o": block}, traffic="shy sink")
     watcher.cancel()
     last, begin = result.o.cycles[-1], result["command"].cycles[0]
     assert [done for done, _ in seen] == [int(now == last) for now in range(len(seen))]

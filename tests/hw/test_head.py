@@ -31,9 +31,10 @@ class HeadWithArray(wiring.Component):
         self.memory = RegroupMemory(rows=rows, lanes=2, beat=beat_bytes, width=16, depth=max_hidden)
         super().__init__({
             "command": In(stream.Signature(COMMAND)), "d": In(data.ArrayLayout(32, rows)),
-            "weights": In(stream.Signature(8 * beat_bytes)), "o": Out(stream.Signature(logit_item(rows=rows))),
-            "busy": Out(1), "done": Out(1),
-            **{name: self.memory.signature.members[name] for name in ("write_valid", "write_column", "write_data")},
+            "weights": In(stream.Signature(8 * beat_bytes)), "busy": Out(1), "done": Out(1),
+            "o": Out(stream.Signature(logit_item(rows=rows))),
+            **{name: self.memory.signature.members[name]
+               for name in ("write_valid", "write_column", "write_data")},
         })
 
     def elaborate(self, platform):
@@ -54,7 +55,7 @@ class HeadWithArray(wiring.Component):
 
 
 def vectors(rows: int, inputs: int, vocab: int, seed: int) -> tuple[np.ndarray, ...]:
-    """``act, weight, scale, d``: the largest sums of both signs come first, and a scale and a row of zeros."""
+    """``act, weight, scale, d``, with the largest sums of both signs, a scale of zero and a row of zeros."""
     rng = np.random.default_rng(seed)
     act = rng.integers(-32768, 32768, (rows, inputs)).astype(np.int16)
     weight = rng.integers(-128, 128, (vocab, inputs)).astype(np.int8)

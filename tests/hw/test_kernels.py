@@ -1,4 +1,4 @@
-"""Every kernel as a stream unit, and the serial units: data, latency and every cycle under all traffic patterns.
+"""Every kernel as a stream unit, and the serial units: data, latency and every cycle in all traffic patterns.
 
 The arithmetic is tried with many more operands in test_float_units.py; this is about how the units move.
 """
@@ -101,7 +101,8 @@ def _fixed(count: int, seed: int) -> tuple[Words, Words]:
 
 def _integers(twin: Callable, bits: int, mask: int) -> Callable[[int, int], tuple[Words, Words]]:
     def vectors(count: int, seed: int) -> tuple[Words, Words]:
-        x = np.concatenate([[0, 1, (1 << bits) - 1], np.random.default_rng(seed).integers(0, 1 << bits, count - 3)])
+        rest = np.random.default_rng(seed).integers(0, 1 << bits, count - 3)
+        x = np.concatenate([[0, 1, (1 << bits) - 1], rest])
         return x.tolist(), [y & mask for y in twin(x).tolist()]
     return vectors
 

@@ -9,7 +9,8 @@ SETS = {"least": {"rows": 1, "beat_bytes": 8, "block": 2}, "odd": {"rows": 3, "b
 
 
 @pytest.mark.parametrize("change,message", [
-    ({"rows": 0}, "rows must be at least 1, not 0"), ({"block": 1}, "block must be a power of two of at least 2, not 1"),
+    ({"rows": 0}, "rows must be at least 1, not 0"),
+    ({"block": 1}, "block must be a power of two of at least 2, not 1"),
     ({"block": 6}, "block must be a power of two of at least 2, not 6"),
     ({"beat_bytes": 4}, "beat_bytes must be a power of two of at least 8, not 4")])
 def test_parameters_checked(change, message):

@@ -108,7 +108,8 @@ def test_has_twin(unit):
     twin = TWIN.get(unit, unit)
     assert (GOLDEN / f"{twin}.py").exists(), f"hw/{unit}.py has no models/golden/{twin}.py"
     if unit in TWIN:
-        assert f"models.golden.{twin}" in (HARDWARE / f"{unit}.py").read_text(), f"hw/{unit}.py does not name {twin}"
+        text = (HARDWARE / f"{unit}.py").read_text()
+        assert f"models.golden.{twin}" in text, f"hw/{unit}.py does not name {twin}"
 
 
 @pytest.mark.parametrize("unit", UNITS)

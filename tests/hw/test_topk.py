@@ -12,8 +12,8 @@ SETS = {"least": {"rows": 1, "k": 1, "index_bits": 32}, "odd": {"rows": 3, "k": 
         "wide": {"rows": 8, "k": 8, "index_bits": 32}}
 
 #: Patterns around every turn of the order: both zeros, both ends, neighbours.
-CORNERS = np.array([0x80000000, 0, 0xFF7FFFFF, 0x7F7FFFFF, 0x00800000, 0x80800000, 0x7FC00000, 0x3F800000, 0x3F800001,
-                    0xBF800000, 0xBF800001, 0x3F800000, 0, 0x80000000], np.uint32)
+CORNERS = np.array([0x80000000, 0, 0xFF7FFFFF, 0x7F7FFFFF, 0x00800000, 0x80800000, 0x7FC00000, 0x3F800000,
+                    0x3F800001, 0xBF800000, 0xBF800001, 0x3F800000, 0, 0x80000000], np.uint32)
 
 
 def vectors(rows: int, count: int, seed: int) -> np.ndarray:

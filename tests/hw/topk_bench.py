@@ -19,8 +19,8 @@ def words(logits: np.ndarray, index_bits: int) -> list[int]:
 def lists(dut, name: str) -> tuple[list, list]:
     """Indices and patterns that the component shows, each (rows, k)."""
     rows, k = SETS[name]["rows"], SETS[name]["k"]
-    return tuple(unpack_array(int(getattr(dut, f"{name}__{port}").value), 32, rows * k).reshape(rows, k).tolist()
-                 for port in ("best_index", "best_logit"))
+    shown = (int(getattr(dut, f"{name}__{port}").value) for port in ("best_index", "best_logit"))
+    return tuple(unpack_array(word, 32, rows * k).reshape(rows, k).tolist() for word in shown)
 
 
 def expected(logits: np.ndarray, k: int) -> tuple[list, list]:
@@ -46,7 +46,8 @@ async def matches(dut, name, traffic):
             continue
         logits = vectors(SETS[name]["rows"], count, SEED + count)
         await clear(dut, name)
-        result = await exchange_all(dut, name, {"i": words(logits, SETS[name]["index_bits"])}, {}, traffic=traffic)
+        items = words(logits, SETS[name]["index_bits"])
+        result = await exchange_all(dut, name, {"i": items}, {}, traffic=traffic)
         assert lists(dut, name) == expected(logits, k)
         assert all(result.i.ready), "an item had to wait"
         if traffic == "flat out":
@@ -67,7 +68,8 @@ async def every_item_in_its_cycle(dut, name):
         valid.value = int(now < 40)
         payload.value = stream[min(now, 39)]
         await ReadOnly()
-        assert lists(dut, name) == expected(logits[:, :max(0, now + 1 - TopK.LATENCY)], sizes["k"]), f"cycle {now}"
+        seen = logits[:, :max(0, now + 1 - TopK.LATENCY)]
+        assert lists(dut, name) == expected(seen, sizes["k"]), f"cycle {now}"
         await edge
     valid.value = 1
     await edge

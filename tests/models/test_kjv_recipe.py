@@ -180,8 +180,8 @@ def test_export_gives_equal_weights_and_logits_in_transformers(tmp_path: Path) -
     tokens = torch.from_numpy(np.random.default_rng(1).integers(0, TINY.vocabulary, (1, 32)))
     with torch.no_grad():
         ours, theirs = network(tokens), model(tokens).logits
-    # The two orders of multiplication differ by an ulp, which now and then moves one activation by an INT8 step;
-    # in a network this narrow such a step shows. Without it the logits agree to 1e-6.
+    # The two orders of multiplication differ by an ulp, which may move an activation by an INT8 step;
+    # in a network this narrow it shows. Without it the logits agree to 1e-6.
     assert (ours - theirs).square().mean().sqrt() < 2e-2 * ours.square().mean().sqrt()
     assert (ours - theirs).abs().amax(-1).min() < 1e-5
 

@@ -7,9 +7,9 @@ A unit has two test files. ``tests/hw/test_dot.py`` runs under pytest::
     def test_matches_twin(simulate):
         simulate({name: Dot(**sizes) for name, sizes in SETS.items()}, "tests.hw.dot_bench")
 
-``tests/hw/dot_bench.py`` runs in the simulator. The top holds all parameter sets; component ``odd`` has the ports
-``odd_clk``, ``odd_rst``, ``odd__i__valid``, ``odd__i__payload`` and so on (struct and array ports are flat words,
-see ``pack_array``). Only a started component costs time::
+``tests/hw/dot_bench.py`` runs in the simulator. The top holds all parameter sets; component ``odd`` has the
+ports ``odd_clk``, ``odd_rst``, ``odd__i__valid``, ``odd__i__payload`` and so on (struct and array ports are
+flat words, see ``pack_array``). Only a started component costs time::
 
     @cocotb.test()
     @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
@@ -20,10 +20,10 @@ see ``pack_array``). Only a started component costs time::
         assert result.o.payloads == expected
         check_rigid_pipe(result, Dot.LATENCY)                     # every cycle, in every pattern
 
-``exchange_all(dut, name, {"i": words, "weights": beats}, {"o": count}, traffic=...)`` serves several streams; its
-result has, per stream, the accepted ``cycles`` and ``payloads`` and the ``valid`` and ``ready`` of every cycle, from
-which a unit that is no rigid pipe checks its own cycle model with ``check_flow``.
+``exchange_all(dut, name, {"i": words, "weights": beats}, {"o": count}, traffic=...)`` serves several streams.
+Its result has, per stream, the accepted ``cycles`` and ``payloads`` and the ``valid`` and ``ready`` of every
+cycle, from which a unit that is no rigid pipe checks its own cycle model with ``check_flow``.
 
-`simulate` passes further keyword arguments to the bench as environment variables ``BENCH_<NAME>``. ``SEED`` (default
-1) seeds the traffic and the vectors; a failure prints it.
+`simulate` passes further keyword arguments to the bench as environment variables ``BENCH_<NAME>``. ``SEED``
+(default 1) seeds the traffic and the vectors; a failure prints it.
 """

@@ -1,7 +1,7 @@
 """From Amaranth components to a simulator that cocotb can run.
 
-The generated makefile is not used: it names the tools of the machine that Verilator was built on, and compiles
-Verilator's library anew for each design, which takes longer than the design itself.
+The generated makefile is not used: it names the tools of the machine that Verilator was built on, and
+compiles Verilator's library anew for each design, which takes longer than the design itself.
 """
 
 import fcntl
@@ -35,8 +35,8 @@ QUIET = ("-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "-Wno-SYM
 CONTROL = '`verilator_config\npublic_flat_rw -module "top" -var "*"\n'
 
 #: Benches are short, so compiling fast counts for more than running fast.
-CXXFLAGS = ("-std=gnu++20", "-O1", "-fPIC", "-w", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0",
-            "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", "-DVM_TRACE_VCD=0",
+CXXFLAGS = ("-std=gnu++20", "-O1", "-fPIC", "-w", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0",
+            "-DVM_TRACE=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", "-DVM_TRACE_VCD=0",
             f"-I{VERILATOR / 'include'}", f"-I{VERILATOR / 'include' / 'vltstd'}")
 
 #: The parts of Verilator's library that a design with VPI needs.
@@ -68,7 +68,7 @@ class Top(Elaboratable):
         self._pairs: list[tuple[Value, Value]] = []
         for name, component in self.components.items():
             if not name.isidentifier() or "__" in name:
-                raise ValueError(f"A component's name must be an identifier without double underscore, not {name!r}")
+                raise ValueError(f"A component's name is an identifier without double __, not {name!r}")
             self._domains[name] = domain = ClockDomain(name)
             self.ports += [domain.clk, domain.rst]
             self.inputs[name], self.outputs[name] = {}, {}
@@ -100,8 +100,8 @@ def build_top(components: Mapping[str, wiring.Component]) -> Top:
 def build_simulator(components: Mapping[str, wiring.Component], label: str) -> Path:
     """Build the components' simulator, if it is not there yet, and return its folder.
 
-    The folder holds the program ``top`` and ``ports.json`` (inputs and outputs of :class:`Top`). Its name starts
-    with `label` and ends in a hash of the design and the flags.
+    The folder holds the program ``top`` and ``ports.json`` (inputs and outputs of :class:`Top`). Its name
+    starts with `label` and ends in a hash of the design and the flags.
     """
     top = build_top(components)
     ports = [port for port in top.ports if len(port)]
@@ -118,14 +118,16 @@ def build_simulator(components: Mapping[str, wiring.Component], label: str) -> P
         (where / "ports.json").write_text(json.dumps({"inputs": top.inputs, "outputs": top.outputs}))
         (where / "top.v").write_text(verilog.convert(top, name="top", ports=ports, emit_src=False))
         (where / "control.vlt").write_text(CONTROL)
-        _run(["verilator", "--cc", "--vpi", "--no-timing", "--prefix", "Vtop", "--top-module", "top", "-O3", *QUIET,
-              "--timescale", "1ns/1ps", "--Mdir", str(where / "cpp"), str(where / "control.vlt"), str(where / "top.v")])
+        _run(["verilator", "--cc", "--vpi", "--no-timing", "--prefix", "Vtop", "--top-module", "top", "-O3",
+              *QUIET, "--timescale", "1ns/1ps", "--Mdir", str(where / "cpp"), str(where / "control.vlt"),
+              str(where / "top.v")])
         parts = sorted(path.name for path in (where / "cpp").glob("Vtop*.cpp"))
         main = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
         whole = where / "cpp" / "whole.cpp"
         whole.write_text("".join(f'#include "{path}"\n' for path in (*parts, main)))
         libraries = cocotb_tools.config.libs_dir
-        _run([*_compiler(), *CXXFLAGS, "-I", str(where / "cpp"), "-c", str(whole), "-o", str(where / "whole.o")])
+        _run([*_compiler(), *CXXFLAGS, "-I", str(where / "cpp"), "-c", str(whole), "-o",
+              str(where / "whole.o")])
         _run([*_compiler()[-1:], str(where / "whole.o"), *_runtime(), "-o", str(where / "linked"), "-pthread",
               f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator"])
         (where / "linked").rename(where / "top")
@@ -152,7 +154,8 @@ def _runtime() -> list[str]:
         for target in objects:
             if not target.exists():
                 fresh = target.with_suffix(".new")
-                _run([*_compiler(), *CXXFLAGS, "-c", str(VERILATOR / "include" / f"{target.stem}.cpp"), "-o", str(fresh)])
+                source = VERILATOR / "include" / f"{target.stem}.cpp"
+                _run([*_compiler(), *CXXFLAGS, "-c", str(source), "-o", str(fresh)])
                 fresh.rename(target)
     return [str(target) for target in objects]
 

@@ -1,4 +1,4 @@
-"""Runs in the simulator: clocks, resets, stream drivers and the four traffic patterns that every stream unit meets."""
+"""Runs in the simulator: clocks, resets, stream drivers and the four traffic patterns of stream units."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
-import cocotb
 import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SEED", "TRAFFIC", "Flow", "Result", "exchange", "exchange_all", "pack_array", "reset", "start", "unpack_array"]
+__all__ = ["SEED", "TRAFFIC", "Flow", "Result", "exchange", "exchange_all", "pack_array", "reset",
+           "start", "unpack_array"]
 
 Pattern = Callable[[random.Random], Iterator[int]]
 
@@ -40,8 +40,8 @@ TRAFFIC: dict[str, tuple[Pattern, Pattern | str]] = {
 class Flow:
     """What one stream did.
 
-    ``cycles`` and ``payloads`` are of the accepted items. ``valid`` and ``ready`` are 0 or 1 for each cycle of the
-    exchange, from cycle 0 on.
+    ``cycles`` and ``payloads`` are of the accepted items. ``valid`` and ``ready`` are 0 or 1 for each cycle
+    of the exchange, from cycle 0 on.
     """
 
     cycles: list[int] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Flow:
 
 @dataclass
 class Result:
-    """The streams of one exchange by name, and its traffic pattern. ``i`` and ``o`` shorten the usual names."""
+    """The streams of one exchange by name, and its traffic pattern. ``i`` and ``o`` are short for two."""
 
     flows: dict[str, Flow]
     traffic: str
@@ -70,7 +70,7 @@ class Result:
 
 
 async def start(dut: Any, name: str) -> None:
-    """Start the clock of component `name` and reset it; the others stand still. The clock ends with the test."""
+    """Start the clock of component `name` until the test ends, and reset it; the others stand still."""
     Clock(getattr(dut, f"{name}_clk"), 10, "ns").start()
     await reset(dut, name)
 
@@ -89,7 +89,7 @@ async def reset(dut: Any, name: str, cycles: int = 3) -> None:
 
 async def exchange(dut: Any, name: str, words: Sequence[int], count: int | None = None, *, traffic: str,
                    seed: int = SEED, limit: int = 20, linger: int = 4) -> Result:
-    """:func:`exchange_all` for a component with the streams ``i`` and ``o``; `count` defaults to ``len(words)``."""
+    """:func:`exchange_all` for the streams ``i`` and ``o``; `count` is ``len(words)`` unless given."""
     return await exchange_all(dut, name, {"i": words}, {"o": len(words) if count is None else count},
                               traffic=traffic, seed=seed, limit=limit, linger=linger)
 
@@ -105,15 +105,18 @@ async def exchange_all(dut: Any, name: str, sources: Mapping[str, Sequence[int]]
     limit : cycles allowed per word and per expected item
     linger : cycles to go on after the last item, in which nothing more may come out
 
-    Each stream draws its pattern from a generator of its own. Fails when an output changes or withdraws its offer
-    while stalled, when an item too many comes out, and after the deadline. A stream without payload reads as 0.
+    Each stream draws its pattern from a generator of its own. Fails when an output changes or withdraws its
+    offer while stalled, when an item too many comes out, and after the deadline. A stream without payload
+    reads as 0.
 
     """
     if traffic not in TRAFFIC:
         raise ValueError(f"Unknown traffic {traffic!r}; known: {', '.join(TRAFFIC)}")
     offer, accept = TRAFFIC[traffic]
-    ins = [_Source(dut, name, port, words, offer(random.Random(f"{seed}{port}"))) for port, words in sources.items()]
-    outs = [_Sink(dut, name, port, count, None if isinstance(accept, str) else accept(random.Random(f"{seed}{port}")))
+    ins = [_Source(dut, name, port, words, offer(random.Random(f"{seed}{port}")))
+           for port, words in sources.items()]
+    outs = [_Sink(dut, name, port, count,
+                  None if isinstance(accept, str) else accept(random.Random(f"{seed}{port}")))
             for port, count in sinks.items()]
     edge = RisingEdge(getattr(dut, f"{name}_clk"))
     deadline = limit * (sum(len(words) for words in sources.values()) + sum(sinks.values()) + 5)
@@ -130,7 +133,8 @@ async def exchange_all(dut: Any, name: str, sources: Mapping[str, Sequence[int]]
             if extra > linger:
                 break
     else:
-        counts = ", ".join(f"{stream.port} {len(stream.flow.cycles)} of {stream.count}" for stream in (*ins, *outs))
+        counts = ", ".join(f"{stream.port} {len(stream.flow.cycles)} of {stream.count}"
+                           for stream in (*ins, *outs))
         raise AssertionError(f"{name} in {traffic}: only {counts} after {deadline} cycles")
     for stream in (*ins, *outs):
         stream.rest()
@@ -209,7 +213,7 @@ class _Sink(_Stream):
 
 
 def pack_array(values: ArrayLike, width: int) -> int:
-    """One word of an ``ArrayLayout(..., width)``, however nested: element 0 lowest, negative ones in two's complement.
+    """One word of a nested ``ArrayLayout(..., width)``: element 0 lowest, negative ones in two's complement.
 
     `values` is integer, of any shape in C order: for ``ArrayLayout(ArrayLayout(w, M), E)`` it is (E, M).
     """
@@ -223,11 +227,11 @@ def pack_array(values: ArrayLike, width: int) -> int:
     return word
 
 
-def unpack_array(word: int, width: int, count: int, signed: bool = False) -> NDArray[np.int64] | NDArray[np.uint64]:
-    """The `count` elements of a word, element 0 first: int64 if `signed`, else uint64. At most 64 bits each."""
+def unpack_array(word: int, width: int, count: int, signed: bool = False) -> NDArray:
+    """The `count` elements of a word, element 0 first, up to 64 bits each: int64 if `signed`, else uint64."""
     if width in (8, 16, 32, 64):
-        items = np.frombuffer(word.to_bytes(width // 8 * count, "little"), f"<{'i' if signed else 'u'}{width // 8}")
-        return items.astype(np.int64 if signed else np.uint64)
+        kind = f"<{'i' if signed else 'u'}{width // 8}"
+        return np.frombuffer(word.to_bytes(width // 8 * count, "little"), kind).astype(np.int64 if signed else np.uint64)
     mask, half = (1 << width) - 1, 1 << width - 1
     items = [word >> width * k & mask for k in range(count)]
     if signed:
