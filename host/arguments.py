@@ -24,15 +24,18 @@ def say(text: str) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--model, --device and --preset."""
-    parser.add_argument("--model", default="kjv", help="shipped name, Hugging Face directory, or compiled file (kjv)")
+    parser.add_argument("--model", default="kjv",
+                        help="shipped name, Hugging Face directory, or compiled file (kjv)")
     parser.add_argument("--preset", help="hardware configuration, see `terntable presets` (tiny)")
 
 
 def add_memory_options(parser: argparse.ArgumentParser) -> None:
     """Timing of the simulator's memory."""
     group = parser.add_argument_group("simulated memory")
-    group.add_argument("--bandwidth", type=float, metavar="B", help="beats per cycle of each port, above 0 and at most 1 (1)")
-    group.add_argument("--latency", type=int, metavar="N", help="cycles from a read's address to its first beat (40)")
+    group.add_argument("--bandwidth", type=float, metavar="B",
+                       help="beats per cycle of each port, above 0 and at most 1 (1)")
+    group.add_argument("--latency", type=int, metavar="N",
+                       help="cycles from a read's address to its first beat (40)")
 
 
 def memory_options(arguments: argparse.Namespace) -> dict[str, float]:

@@ -63,9 +63,11 @@ class CheckedSession(Session):
         self._compare(None, None, counters, wanted, rows)
         return counters
 
-    def _compare(self, result: PassResult | None, wanted: PassResult | None, counters: Counters, wanted_counters: Counters,
+    def _compare(self, result: PassResult | None, wanted: PassResult | None, counters: Counters,
+                 wanted_counters: Counters,
                  rows: NDArray) -> None:
-        difference = first_difference(self.program, self.kv_bytes(), self.reference.kv_bytes(), result, wanted)
+        difference = first_difference(self.program, self.kv_bytes(), self.reference.kv_bytes(), result,
+                                      wanted)
         if difference is None:
             for name in BYTE_COUNTERS:
                 ours, theirs = counters[name], wanted_counters[name]
@@ -73,6 +75,7 @@ class CheckedSession(Session):
                     difference = f"counter {name} is {ours} instead of {theirs}"
                     break
         if difference is not None:
-            raise Mismatch(f"Device {self.device.name} differs from {self.reference.device.name} in pass {self.passes + 1} "
+            raise Mismatch(f"Device {self.device.name} differs from {self.reference.device.name} in pass "
+                           f"{self.passes + 1} "
                            f"({len(rows)} rows from slot {rows['slot'][0]}): {difference}")
         self.passes += 1

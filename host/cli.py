@@ -21,8 +21,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status.
 
-    0 when all went well, 1 when a device differs from the golden model, 2 for wrong input or a missing tool, 130 when
-    interrupted. Every failure is one line on stderr.
+    0 when all went well, 1 when a device differs from the golden model, 2 for wrong input or a missing tool,
+    130 when interrupted. Every failure is one line on stderr.
     """
     parser = Parser(prog="terntable", description="Ternary language models on small FPGAs by table lookup.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)

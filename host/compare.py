@@ -9,9 +9,10 @@ from terntable.host.target import PassResult
 __all__ = ["first_difference"]
 
 
-def first_difference(program: Program, kv: NDArray[np.uint8], wanted_kv: NDArray[np.uint8], result: PassResult | None,
+def first_difference(program: Program, kv: NDArray[np.uint8], wanted_kv: NDArray[np.uint8],
+                     result: PassResult | None,
                      wanted: PassResult | None) -> str | None:
-    """The first difference in the order in which a pass makes its outputs, as words; None when all bytes are equal.
+    """The first difference in the order in which a pass makes its outputs, as words; None when there is none.
 
     Parameters
     ----------
@@ -38,15 +39,16 @@ def _in_cache(program: Program, kv: NDArray[np.uint8], wanted: NDArray[np.uint8]
                 slot, byte = divmod(int(places[0]), record)
                 what, unit = _part(kind, byte, layout.head_dim, layout.padded_dim)
                 ours, theirs = int(kv[region][places[0]]), int(wanted[region][places[0]])
-                return (f"{what} of layer {layer}, head {head}, slot {slot} is {ours:#04x} instead of {theirs:#04x} in byte "
+                return (f"{what} of layer {layer}, head {head}, slot {slot} is {ours:#04x} instead of "
+                        f"{theirs:#04x} in byte "
                         f"{byte} of its record; made by {unit} of layer {layer}, after {before}")
     return "the KV cache differs outside every region"
 
 
 def _part(kind: str, byte: int, dim: int, padded: int) -> tuple[str, str]:
     if byte < dim:
-        turned = "norm, ternary product, rotary embedding or quantiser" if kind == "key" else "norm, ternary product or quantiser"
-        return f"column {byte} of the {kind}", turned
+        turned = ", rotary embedding" if kind == "key" else ""
+        return f"column {byte} of the {kind}", f"norm, ternary product{turned} or quantiser"
     if byte < padded:
         return f"the padding of the {kind}", "the KV writer"
     scale = "key" if byte - padded < 4 else "value"
@@ -56,7 +58,8 @@ def _part(kind: str, byte: int, dim: int, padded: int) -> tuple[str, str]:
 def _in_results(result: PassResult | None, wanted: PassResult | None) -> str | None:
     if result is None or wanted is None:
         return None
-    for name, unit in (("logits", "the last norm, the head or the result writer"), ("top", "the head or top-k")):
+    for name, unit in (("logits", "the last norm, the head or the result writer"),
+                       ("top", "the head or top-k")):
         ours, theirs = getattr(result, name), getattr(wanted, name)
         if ours is None or theirs is None:
             continue
@@ -64,5 +67,6 @@ def _in_results(result: PassResult | None, wanted: PassResult | None) -> str | N
         a, b = (np.ascontiguousarray(x).view(np.uint8).reshape(*x.shape, x.itemsize) for x in (ours, theirs))
         if (a != b).any():
             row, column = (int(n) for n in np.argwhere((a != b).any(axis=-1))[0])
-            return f"{name}[{column}] of result row {row} is {ours[row, column]} instead of {theirs[row, column]}; made by {unit}"
+            return (f"{name}[{column}] of result row {row} is {ours[row, column]} instead of "
+                    f"{theirs[row, column]}; made by {unit}")
     return None

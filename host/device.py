@@ -92,16 +92,20 @@ class Device(ABC):
         if status & STATUS_ERROR:
             raise DeviceFault(self.read_register("fault_cause"), self.read_register("fault_index"))
         if not status & STATUS_DONE:
-            limit = f"{deadline_cycles} cycles" if deadline_cycles is not None else f"{deadline_seconds:g} seconds"
+            limit = f"{deadline_seconds:g} seconds" if deadline_cycles is None else f"{deadline_cycles} cycles"
             raise DeviceTimeout(f"Device {self.name} did not finish a pass within {limit}")
 
     def reset(self) -> None:
-        """Stop what runs and clear status and fault; memory and base registers stay. DeviceTimeout if it stays busy."""
+        """Stop what runs and clear status and fault; memory and base registers stay.
+
+        Raises DeviceTimeout if it stays busy.
+        """
         self.write_register("control", CONTROL_RESET)
         for _ in range(RESET_POLLS):
             if not self.read_register("status") & STATUS_BUSY:
                 return
-        raise DeviceTimeout(f"Device {self.name} is still busy after a reset and {RESET_POLLS} looks at its status")
+        raise DeviceTimeout(f"Device {self.name} is still busy after a reset and {RESET_POLLS} looks at its "
+                            "status")
 
     def counters(self) -> dict[str, int | None]:
         """The counters of the last pass by register name; None where a device does not count."""
@@ -112,11 +116,13 @@ class Device(ABC):
         for name, wanted in (("ident", IDENT), ("version", VERSION), ("geometry", geometry_of(self.config))):
             value = self.read_register(name)
             if value != wanted:
-                raise DeviceError(f"Device {self.name} reads {name} {value:#x}, but preset {self.config.name} of this "
+                raise DeviceError(f"Device {self.name} reads {name} {value:#x}, but preset "
+                                  f"{self.config.name} of this "
                                   f"version has {wanted:#x}")
 
     def __enter__(self) -> "Device":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 where: TracebackType | None) -> None:
         self.close()

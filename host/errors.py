@@ -44,5 +44,6 @@ class DeviceFault(DeviceError):
     def __init__(self, cause: int, index: int) -> None:
         known = cause in set(Fault)
         self.cause, self.index = Fault(cause) if known else Fault.NONE, index
-        why = f"{self.cause.name}, {CAUSES.get(self.cause, 'no cause is set')}" if known else f"the unknown cause {cause}"
+        text = CAUSES.get(self.cause, "no cause is set")
+        why = f"{self.cause.name}, {text}" if known else f"the unknown cause {cause}"
         super().__init__(f"The pass stopped at descriptor {index} with {why}")

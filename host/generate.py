@@ -35,7 +35,8 @@ class Step:
 
 
 def generate(target: Target, tokens: ArrayLike, *, max_tokens: int = 32, sampling: Sampling = GREEDY,
-             tokenizer: Tokenizer | None = None, stop: Sequence[str] = (), eos: Sequence[int] = ()) -> Iterator[Step]:
+             tokenizer: Tokenizer | None = None, stop: Sequence[str] = (),
+             eos: Sequence[int] = ()) -> Iterator[Step]:
     """Append tokens to a target's sequence until something ends it.
 
     Parameters
@@ -56,11 +57,13 @@ def generate(target: Target, tokens: ArrayLike, *, max_tokens: int = 32, samplin
     if not 1 <= max_tokens <= target.context:
         raise InputError(f"max-tokens must be 1 to {target.context}, the model's context, not {max_tokens}")
     if target.length + len(ids) > target.context:
-        raise InputError(f"The prompt has {len(ids)} tokens, but {target.context - target.length} of the context's "
+        raise InputError(f"The prompt has {len(ids)} tokens, but {target.context - target.length} of the "
+                         "context's "
                          f"{target.context} are free")
     if stop and tokenizer is None:
         raise InputError("Stop strings need a model with a tokenizer")
-    return _steps(target, ids, max_tokens, sampling, None if tokenizer is None else TextStream(tokenizer, ids),
+    return _steps(target, ids, max_tokens, sampling,
+                  None if tokenizer is None else TextStream(tokenizer, ids),
                   StopStrings(stop), set(eos))
 
 

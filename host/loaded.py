@@ -19,7 +19,8 @@ def memory_needed(program: Program, *, sessions: int = 1) -> int:
     """Bytes of device memory that a program and its sessions take, with the gaps between buffers."""
     config = program.config
     own = [program.kv.total_bytes, config.rows * ROW_BYTES, config.rows * result_stride(config),
-           config.rows * program.logits_stride, config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
+           config.rows * program.logits_stride,
+           config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
     shared = [getattr(program, part).size for part in PARTS]
     return sum(round_up(size, ALIGNMENT) for size in [*shared, *own * sessions]) + 2 * ALIGNMENT
 
@@ -38,9 +39,11 @@ class LoadedProgram:
 
     """
 
-    def __init__(self, device: Device, program: Program, *, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(self, device: Device, program: Program, *,
+                 progress: Callable[[str], None] | None = None) -> None:
         if device.config != program.config:
-            raise SessionError(f"The program is compiled for {program.config.name}, but device {device.name} is "
+            raise SessionError(f"The program is compiled for {program.config.name}, but device {device.name} "
+                               "is "
                                f"a {device.config.name} with other parameters")
         self.device, self.program = device, program
         self._buffers = {}

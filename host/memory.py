@@ -17,7 +17,7 @@ ALIGNMENT = 4096
 
 
 class Buffer(np.ndarray):
-    """An array in device memory, with the methods of a `pynq` buffer; slices of it are plain views without an address.
+    """An array in device memory, with the methods of a `pynq` buffer; its slices are views without an address.
 
     Attributes
     ----------
@@ -48,7 +48,8 @@ class Buffer(np.ndarray):
     def __enter__(self) -> "Buffer":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 where: TracebackType | None) -> None:
         self.freebuffer()
 
 
@@ -101,6 +102,7 @@ class MemoryPool:
                 return place
             place = -(-(address + size) // ALIGNMENT) * ALIGNMENT
         if place + count > end:
-            raise DeviceError(f"A buffer of {count} bytes does not fit: {sum(self._used.values())} of the device's "
+            raise DeviceError(f"A buffer of {count} bytes does not fit: {sum(self._used.values())} of the "
+                              "device's "
                               f"{len(self.memory)} bytes are in use")
         return place

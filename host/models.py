@@ -26,21 +26,24 @@ DEFAULT_PRESET = "tiny"
 
 
 def find_model(name: str) -> Path:
-    """Path of a shipped model, of a Hugging Face directory, or of a compiled file; InputError for none of them."""
+    """Path of a shipped model, a Hugging Face directory, or a compiled file; InputError for none of them."""
     if name in SHIPPED:
         folder = Path(terntable.models.__path__[0]) / name
         if not folder.is_dir():
-            raise InputError(f"The shipped model {name!r} is not at {folder}, so the installation is incomplete")
+            raise InputError(f"The shipped model {name!r} is not at {folder}, so the installation is "
+                             "incomplete")
         return folder
     path = Path(name)
     if name and path.is_dir():
         return path
     if path.suffix == ".safetensors" and path.is_file():
         return path
-    raise InputError(f"Unknown model {name!r}: neither {', '.join(SHIPPED)}, nor a directory, nor a compiled .safetensors file")
+    raise InputError(f"Unknown model {name!r}: neither {', '.join(SHIPPED)}, nor a directory, nor a compiled "
+                     ".safetensors file")
 
 
-def load_program(model: str, preset_name: str | None = None, *, progress: Callable[[str], None] | None = None) -> Program:
+def load_program(model: str, preset_name: str | None = None, *,
+                 progress: Callable[[str], None] | None = None) -> Program:
     """The model compiled for a preset, from the cache when nothing has changed since.
 
     Parameters
@@ -52,7 +55,7 @@ def load_program(model: str, preset_name: str | None = None, *, progress: Callab
     Raises
     ------
     InputError, CheckpointError, ProgramError
-        A name is unknown, a file is damaged, or the model does not fit; the sentence names the value and the limit.
+        A name is unknown, a file is damaged, or the model does not fit; the sentence names value and limit.
 
     """
     path = find_model(model)
@@ -81,7 +84,7 @@ def load_program(model: str, preset_name: str | None = None, *, progress: Callab
 
 
 def cache_folder() -> Path:
-    """Where compiled models are kept: in $TERNTABLE_BUILD, or ``build`` of the checkout, or the user's cache."""
+    """Where compiled models are kept: $TERNTABLE_BUILD, or ``build`` of the checkout, or the user's cache."""
     if chosen := os.environ.get("TERNTABLE_BUILD"):
         return Path(chosen) / "models"
     checkout = Path(__file__).resolve().parents[1]

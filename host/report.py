@@ -68,8 +68,10 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The object that --json prints; None where the device has no such number."""
         result: dict[str, Any] = {
-            "model": self.model, "device": self.device, "prompt_tokens": self.prompt_tokens, "tokens": self.tokens,
-            "text": self.text, "finish_reason": self.finish_reason, "cycles": self.total.get("cycles"), "clock_hz": self.clock_hz,
+            "model": self.model, "device": self.device, "prompt_tokens": self.prompt_tokens,
+            "tokens": self.tokens,
+            "text": self.text, "finish_reason": self.finish_reason, "cycles": self.total.get("cycles"),
+            "clock_hz": self.clock_hz,
             "decode_tokens_per_second": self.decode_tokens_per_second, "ttft_seconds": self.ttft_seconds,
             "ddr_bytes_read": self.bytes_read, "ddr_bytes_written": self.total.get("write_bytes"),
         }
@@ -92,7 +94,8 @@ class Report:
         if self.bytes_read is not None:
             stream, written = total["stream_bytes"] or 0, total["write_bytes"] or 0
             lines += [
-                ("DDR bytes read", f"{self.bytes_read:,}{self._share(self.bytes_read, ports=2, kind='both read ports')}"),
+                ("DDR bytes read",
+                 f"{self.bytes_read:,}{self._share(self.bytes_read, ports=2, kind='both read ports')}"),
                 ("  of it weights", f"{stream:,}{self._share(stream, ports=1, kind='the weight port')}"),
                 ("DDR bytes written", f"{written:,}{self._share(written, ports=1, kind='the write port')}"),
             ]

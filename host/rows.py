@@ -28,7 +28,8 @@ def check_vectors(embeddings: ArrayLike, hidden: int) -> NDArray[np.float32]:
     """Input vectors, float32 (n, hidden) with n >= 1, all finite; SessionError names what is wrong."""
     values = np.asarray(embeddings)
     if values.ndim != 2 or values.shape[0] == 0 or values.shape[1] != hidden:
-        raise SessionError(f"The input vectors have shape {values.shape}, but must be (n, {hidden}) with n of at least 1")
+        raise SessionError(f"The input vectors have shape {values.shape}, but must be (n, {hidden}) with n "
+                           "of at least 1")
     if values.dtype != np.float32:
         raise SessionError(f"Input vectors must be float32, not {values.dtype}")
     if not np.isfinite(values).all():
@@ -64,7 +65,8 @@ def check_path(path: Sequence[int], parents: list[int]) -> list[int]:
 def row_records(*, tokens: NDArray[np.int64] | None, parents: list[int], length: int) -> NDArray:
     """Records of nodes after `length` committed tokens.
 
-    Node i takes slot length + i, but the position of its depth, and sees the committed slots, its ancestors and itself.
+    Node i takes slot length + i, but the position of its depth, and sees the committed slots, its ancestors
+    and itself.
     """
     rows = np.zeros(len(parents), ROW)
     depths: list[int] = []

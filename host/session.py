@@ -18,12 +18,12 @@ from terntable.hw.spec.program import RESULT, ROW, RowFlag
 
 __all__ = ["Session"]
 
-#: A pass may take this many cycles for each beat of its weights and each row, and never fewer than the first number.
+#: A pass may take the first number of cycles, and the second for each beat of its weights.
 LEAST_DEADLINE, CYCLES_PER_BEAT = 10_000_000, 200
 
 
 class Session:
-    """One sequence with its own KV cache. Sessions of one device take turns; close them or use them as contexts.
+    """One sequence with its own KV cache; close it or use it as a context. Sessions of one device take turns.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ class Session:
             self._rows = self._allocate(config.rows, ROW)
             self._results = self._allocate((config.rows, result_stride(config)))
             self._logits = self._allocate((config.rows, program.logits_stride // 4), np.float32)
-            self._vectors = self._allocate((config.rows, round_up(4 * shape.hidden, config.beat_bytes) // 4), np.float32)
+            self._vectors = self._allocate((config.rows, round_up(4 * shape.hidden, config.beat_bytes) // 4),
+                                           np.float32)
         except BaseException:
             self.close()
             raise
@@ -75,7 +76,8 @@ class Session:
         from terntable.host.models import load_program
 
         program = load_program(model, preset, progress=progress)
-        opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress, **options)
+        opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress,
+                             **options)
         try:
             session = cls(opened, program, progress=progress)
         except BaseException:
@@ -83,8 +85,6 @@ class Session:
             raise
         session._owns_device = True
         return session
-
-    # -- state ----------------------------------------------------------------------------------------------------
 
     @property
     def length(self) -> int:
@@ -104,15 +104,14 @@ class Session:
     def rollback(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
         if not 0 <= length <= self._length:
-            raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} tokens")
+            raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} "
+                               "tokens")
         self._length, self._parents = length, []
 
     def kv_bytes(self) -> NDArray[np.uint8]:
         """A copy of the KV cache, laid out as `program.kv` says; slots past the length hold leftovers."""
         self._kv.invalidate()
         return np.array(self._kv)
-
-    # -- passes ---------------------------------------------------------------------------------------------------
 
     def prefill(self, tokens: ArrayLike | None = None, *, embeddings: ArrayLike | None = None,
                 logits: bool = False) -> PassResult:
@@ -174,7 +173,8 @@ class Session:
         """
         ids, vectors, count = self._input(tokens, embeddings)
         if count > self.program.config.rows:
-            raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} rows")
+            raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} "
+                               "rows")
         tree = check_parents(parents, count)
         self._check_room(count)
         rows = row_records(tokens=ids, parents=tree, length=self._length)
@@ -185,7 +185,7 @@ class Session:
         return result
 
     def commit(self, path: Sequence[int]) -> Counters:
-        """Keep the nodes of the last verify that `path` names, from a root down; counters of the moving pass."""
+        """Keep the verified nodes that `path` names, from a root down; counters of the pass that moves them."""
         nodes = check_path(path, self._parents)
         moves = [(source, target) for target, source in enumerate(nodes) if source != target]
         counters = Counters()
@@ -198,19 +198,23 @@ class Session:
         return counters
 
     def generate(self, prompt: str, max_tokens: int = 32, **options) -> Iterator[str]:
-        """Stream the text that follows `prompt` in a fresh sequence; `options` as `terntable.host.generate.generate`."""
+        """Stream the text that follows `prompt` in a fresh sequence.
+
+        `options` are those of :func:`terntable.host.generate.generate`.
+        """
         from terntable.host.generate import generate
         from terntable.host.text import encode_prompt, load_tokenizer
 
         tokenizer = load_tokenizer(self.program.tokenizer.tobytes())
         tokens = encode_prompt(tokenizer, prompt, self.program.shape.bos)
         self.rollback(0)
-        for step in generate(self, tokens, max_tokens=max_tokens, tokenizer=tokenizer, eos=self.program.shape.eos, **options):
+        for step in generate(self, tokens, max_tokens=max_tokens, tokenizer=tokenizer,
+                             eos=self.program.shape.eos, **options):
             if step.text:
                 yield step.text
 
     def close(self) -> None:
-        """Give the buffers back, the program unless it is shared, and the device if :meth:`open` opened it."""
+        """Give back the buffers, the program unless it is shared, and the device if :meth:`open` opened it."""
         for buffer in self._buffers:
             buffer.freebuffer()
         self._buffers = []
@@ -222,10 +226,9 @@ class Session:
     def __enter__(self) -> "Session":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 where: TracebackType | None) -> None:
         self.close()
-
-    # -- inside ---------------------------------------------------------------------------------------------------
 
     def _allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:
         self._buffers.append(self.device.allocate(shape, dtype))
@@ -243,7 +246,8 @@ class Session:
 
     def _check_room(self, count: int) -> None:
         if self._length + count > self.context:
-            raise SessionError(f"{count} tokens do not fit: {self._length} of the context's {self.context} are in use")
+            raise SessionError(f"{count} tokens do not fit: {self._length} of the context's {self.context} "
+                               "are in use")
 
     def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
         """One pass over row records; the vector addresses are filled in here."""
@@ -274,9 +278,12 @@ class Session:
         self._rows.flush()
         deadline = LEAST_DEADLINE + CYCLES_PER_BEAT * (stream_beats + head_beats)
         for name, value in (
-            ("rows", len(rows)), ("watchdog", deadline), ("stream_beats", stream_beats), ("head_beats", head_beats),
-            ("program_base", address[part]), ("rows_base", self._rows.device_address), ("stream_base", address["stream"]),
-            ("embed_base", address["embed"]), ("rope_base", address["rope"]), ("kv_base", self._kv.device_address),
+            ("rows", len(rows)), ("watchdog", deadline), ("stream_beats", stream_beats),
+            ("head_beats", head_beats),
+            ("program_base", address[part]), ("rows_base", self._rows.device_address),
+            ("stream_base", address["stream"]),
+            ("embed_base", address["embed"]), ("rope_base", address["rope"]),
+            ("kv_base", self._kv.device_address),
             ("result_base", self._results.device_address), ("logits_base", self._logits.device_address),
         ):
             device.write_register(name, value)

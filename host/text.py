@@ -27,7 +27,7 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str, bos: int | None) -> list[in
     try:
         ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     except UnicodeEncodeError as error:
-        raise InputError(f"The prompt is not valid Unicode: {error.reason} at character {error.start}") from error
+        raise InputError(f"The prompt is not valid Unicode: {error.reason} at {error.start}") from error
     if not ids:
         raise InputError(f"The prompt {prompt!r} has no tokens, but must have at least one")
     return ids if bos is None else [bos, *ids]
@@ -39,7 +39,7 @@ class TextStream:
     Parameters
     ----------
     tokenizer : decodes.
-    prompt : tokens before the first piece; their text is context, since some decoders drop a space at the start.
+    prompt : tokens before the first piece; context, since some decoders drop a space at the start.
 
     """
 
@@ -70,7 +70,7 @@ class TextStream:
 
 
 class StopStrings:
-    """Ends a stream of text before the first stop string to be complete, however the stream is cut into pieces."""
+    """Ends a text before the first stop string to be complete, in whatever pieces the text comes."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         if any(not stop for stop in stops):
@@ -85,13 +85,15 @@ class StopStrings:
             return ""
         self._held += text
         # First to be complete, and the longest of those, so that pieces make no difference.
-        found = min(((place + len(stop), place) for stop in self._stops if (place := self._held.find(stop)) >= 0),
+        found = min(((place + len(stop), place) for stop in self._stops
+                     if (place := self._held.find(stop)) >= 0),
                     default=None)
         if found is not None:
             self.stopped = True
             shown, self._held = self._held[:found[1]], ""
             return shown
-        keep = max((n for stop in self._stops for n in range(1, len(stop)) if self._held.endswith(stop[:n])), default=0)
+        keep = max((n for stop in self._stops for n in range(1, len(stop)) if self._held.endswith(stop[:n])),
+                   default=0)
         shown, self._held = self._held[:len(self._held) - keep], self._held[len(self._held) - keep:]
         return shown
 

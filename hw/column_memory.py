@@ -46,7 +46,8 @@ class ColumnMemory(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         for row in range(self.rows):
-            memory = Memory(shape=unsigned(self.lanes * self.width), depth=self.depth, init=[])
+            # One word would leave an address of no bits, which Verilog does not know.
+            memory = Memory(shape=unsigned(self.lanes * self.width), depth=max(2, self.depth), init=[])
             m.submodules[f"row{row}"] = memory
             read, write = memory.read_port(), memory.write_port()
             m.d.comb += [

@@ -5,7 +5,16 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.spec.program import DESCRIPTOR, DESCRIPTOR_BYTES, FETCH_DESCRIPTORS, ROW_BYTES, Buffer, Fault, Op, VecMode
+from terntable.hw.spec.program import (
+    DESCRIPTOR,
+    DESCRIPTOR_BYTES,
+    FETCH_DESCRIPTORS,
+    ROW_BYTES,
+    Buffer,
+    Fault,
+    Op,
+    VecMode,
+)
 from terntable.hw.vector import PARTIAL_MODES
 
 __all__ = ["Owner", "Sequencer", "descriptor_layout"]
@@ -49,7 +58,7 @@ class Sequencer(wiring.Component):
 
     """
 
-    LATENCY = 3
+    LATENCY = 5
 
     def __init__(self, *, beat_bytes: int, rows: int, limits: dict[Op, int], max_inputs: int, max_group: int) -> None:
         if beat_bytes not in (8, 16, 32, 64):

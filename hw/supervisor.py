@@ -12,8 +12,9 @@ __all__ = ["Supervisor"]
 class Supervisor(wiring.Component):
     """Starts passes, stops faulty ones, and leaves the datapath fit for the next.
 
-    A fault stops new memory traffic, waits until what is in flight has ended (at most `DRAIN_CYCLES`, so that a dead bus does not
-    hide the fault), resets the datapath, then raises `error` with the cause and the descriptor's index.
+    A fault stops new memory traffic, waits until what is in flight has ended, resets the datapath, then raises `error` with the
+    cause and the descriptor's index. After `DRAIN_CYCLES` the error is raised all the same, so that a dead bus does not hide it; the
+    datapath is then reset when the bus is done, and starts are ignored until it is.
 
     ==========  ======================================================
     Latency     `busy` the cycle after `start`; `done` the cycle after the datapath's
@@ -62,7 +63,7 @@ class Supervisor(wiring.Component):
         with m.Elif(~expired):
             m.d.sync += waited.eq(waited + 1)
 
-        with m.If(busy):
+        with m.If(busy & ~resetting):
             self._count(m)
 
         with m.FSM():
@@ -86,13 +87,26 @@ class Supervisor(wiring.Component):
             with m.State("ABORT"):
                 m.d.comb += self.abort.eq(1)
                 m.d.sync += drain.eq(drain + 1)
+                with m.If(self.reset):
+                    m.d.sync += resetting.eq(1)
                 # The masters see the abort first, then a drained bus means that nothing is left.
-                with m.If((drain > 2) & self.drained | (drain == self.DRAIN_CYCLES)):
+                with m.If((drain > 2) & self.drained):
                     m.next = "CLEAR"
+                with m.Elif(drain == self.DRAIN_CYCLES):
+                    m.d.sync += [busy.eq(0), error.eq(1), resetting.eq(0)]
+                    m.next = "HUNG"
+            with m.State("HUNG"):
+                m.d.comb += self.abort.eq(1)
+                with m.If(self.reset):
+                    m.d.sync += [drain.eq(0), resetting.eq(1), busy.eq(1)]
+                    m.next = "ABORT"
+                with m.Elif(self.drained):
+                    m.d.comb += self.clear.eq(1)
+                    m.next = "IDLE"
             with m.State("CLEAR"):
                 m.d.comb += [self.abort.eq(1), self.clear.eq(1)]
-                m.d.sync += [busy.eq(0), error.eq(~resetting), resetting.eq(0)]
-                with m.If(resetting):
+                m.d.sync += [busy.eq(0), error.eq(~(resetting | self.reset)), resetting.eq(0)]
+                with m.If(resetting | self.reset):
                     m.d.sync += [done.eq(0), self.fault_cause.eq(0), self.fault_index.eq(0)]
                 m.next = "IDLE"
         return m

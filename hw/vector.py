@@ -18,7 +18,8 @@ class VectorUnit(wiring.Component):
     """Address generation, operand routing and the lanes.
 
     ==========  ======================================================
-    Latency     `LATENCY` cycles from an accepted command to `done`, less one a word, when the stream never starves
+    Latency     `LATENCY` cycles and one a word from an accepted command to `done`, when the stream never starves;
+                SUMSQ: `SUM_LATENCY` cycles and one a word
     Throughput  one word of `lanes` columns per cycle
     Stall       waits for norm weights only; buffers never stall
     ==========  ======================================================
@@ -43,6 +44,8 @@ class VectorUnit(wiring.Component):
         if beat_bytes % (4 * lanes):
             raise ValueError(f"beat_bytes must be a multiple of 4 x lanes = {4 * lanes}, not {beat_bytes}")
         self.rows, self.lanes, self.beat_bytes, self.depth = rows, lanes, beat_bytes, depth
+        self.unit = VectorLanes(rows=rows, lanes=lanes)
+        self.LATENCY, self.SUM_LATENCY = self.unit.LATENCY + 3, self.unit.SUM_LATENCY + 2
         word = columns(rows=rows, lanes=lanes)
         super().__init__({
             "command": In(stream.Signature(data.StructLayout({
@@ -60,7 +63,7 @@ class VectorUnit(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.lanes = unit = VectorLanes(rows=self.rows, lanes=self.lanes)
+        m.submodules.lanes = unit = self.unit
         command = Signal.like(self.command.payload)
         shift = self.lanes.bit_length() - 1
         issued, stored, words = Signal(16), Signal(16), Signal(16)

@@ -12,9 +12,11 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands) -> None:
     """Add the subcommand."""
-    parser = commands.add_parser("compile", help="compile a model to one file", description="Compile a model to one file.")
+    parser = commands.add_parser("compile", help="compile a model to one file",
+                                 description="Compile a model to one file.")
     parser.add_argument("model", help="shipped name or Hugging Face directory")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="file to write, ending in .safetensors")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE",
+                        help="file to write, ending in .safetensors")
     parser.add_argument("--preset", help="hardware configuration, see `terntable presets` (tiny)")
     parser.set_defaults(run=run)
 

@@ -31,13 +31,18 @@ def add_parser(commands) -> None:
     parser.add_argument("--device", default="golden", help=f"{', '.join(DEVICES)} (golden)")
     prompt = parser.add_mutually_exclusive_group(required=True)
     prompt.add_argument("--prompt", help="text to continue")
-    prompt.add_argument("--prompt-tokens", metavar="IDS", help="token ids instead of a text, as 0,17,4; nothing is put before them")
+    prompt.add_argument("--prompt-tokens", metavar="IDS",
+                        help="token ids instead of a text, as 0,17,4; nothing is put before them")
     parser.add_argument("--max-tokens", type=int, default=32, metavar="N", help="most new tokens (32)")
-    parser.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 takes the likeliest token (0)")
-    parser.add_argument("--top-k", type=int, default=0, metavar="K", help="draw from the K likeliest; 0 is all (0)")
-    parser.add_argument("--top-p", type=float, default=1.0, metavar="P", help="draw from the likeliest that reach P together (1)")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
+                        help="0 takes the likeliest token (0)")
+    parser.add_argument("--top-k", type=int, default=0, metavar="K",
+                        help="draw from the K likeliest; 0 is all (0)")
+    parser.add_argument("--top-p", type=float, default=1.0, metavar="P",
+                        help="draw from the likeliest that reach P together (1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws (0)")
-    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be repeated")
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT",
+                        help="end before this text; may be repeated")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--check", action="store_true", help="compare every pass with the golden model")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="waveform of the run (device sim)")
@@ -47,7 +52,8 @@ def add_parser(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 when all went well."""
-    sampling = Sampling(temperature=arguments.temperature, top_k=arguments.top_k, top_p=arguments.top_p, seed=arguments.seed)
+    sampling = Sampling(temperature=arguments.temperature, top_k=arguments.top_k, top_p=arguments.top_p,
+                        seed=arguments.seed)
     if arguments.device not in DEVICES:
         raise InputError(f"Unknown device {arguments.device!r}; known: {', '.join(DEVICES)}")
     # 0 and less is wrong whatever the model's context is.
@@ -88,17 +94,21 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
     prompt = _Prompt(arguments, program.tokenizer.tobytes(), shape.bos, shape.eos)
     prompt.check(shape.vocab, shape.context)
     kind = CheckedSession if arguments.check else Session
-    with open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say, **options) as device:
+    with open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say,
+                     **options) as device:
         with kind(device, program) as session:
             status = _Status()
             session.on_cycles = status.cycles
-            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, beat_bytes=program.config.beat_bytes)
+            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz,
+                            beat_bytes=program.config.beat_bytes)
             return _run(session, prompt, arguments, sampling, report, status=status)
 
 
-def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling, report: Report, *,
+def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling, report: Report,
+         *,
          status: "_Status | None" = None) -> int:
-    steps = generate(target, prompt.tokens, max_tokens=arguments.max_tokens, sampling=sampling, tokenizer=prompt.tokenizer,
+    steps = generate(target, prompt.tokens, max_tokens=arguments.max_tokens, sampling=sampling,
+                     tokenizer=prompt.tokenizer,
                      stop=arguments.stop, eos=prompt.eos)
     report.prompt_tokens = len(prompt.tokens)
     if not arguments.json and arguments.prompt is not None:
@@ -125,7 +135,8 @@ def _show(step: Step, has_text: bool) -> None:
 class _Prompt:
     """The prompt's tokens, from text or ids, and what decodes the answer."""
 
-    def __init__(self, arguments: argparse.Namespace, tokenizer: bytes, bos: int | None, eos: tuple[int, ...]) -> None:
+    def __init__(self, arguments: argparse.Namespace, tokenizer: bytes, bos: int | None,
+                 eos: tuple[int, ...]) -> None:
         self.eos = eos
         self.max_tokens = arguments.max_tokens
         self.tokenizer = load_tokenizer(tokenizer) if tokenizer or arguments.prompt is not None else None
@@ -136,7 +147,8 @@ class _Prompt:
         try:
             self.tokens = [int(word) for word in arguments.prompt_tokens.split(",")]
         except ValueError as error:
-            raise InputError(f"--prompt-tokens must be whole numbers between commas, not {arguments.prompt_tokens!r}") from error
+            raise InputError("--prompt-tokens must be whole numbers between commas, not "
+                             f"{arguments.prompt_tokens!r}") from error
 
     def check(self, vocab: int, context: int) -> None:
         """Refuse before a device is opened, which may take minutes."""
@@ -146,7 +158,8 @@ class _Prompt:
         if len(self.tokens) > context:
             raise InputError(f"The prompt has {len(self.tokens)} tokens, but the context holds {context}")
         if self.max_tokens > context:
-            raise InputError(f"--max-tokens must be 1 to {context}, the model's context, not {self.max_tokens}")
+            raise InputError(f"--max-tokens must be 1 to {context}, the model's context, not "
+                             f"{self.max_tokens}")
 
 
 class _Status:

@@ -15,8 +15,10 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(commands) -> None:
     """Add the subcommands."""
-    parser = commands.add_parser("info", help="sizes of a model on a preset", description="Sizes of a model on a preset.")
-    parser.add_argument("model", nargs="?", default="kjv", help="shipped name, Hugging Face directory, or compiled file (kjv)")
+    parser = commands.add_parser("info", help="sizes of a model on a preset",
+                                 description="Sizes of a model on a preset.")
+    parser.add_argument("model", nargs="?", default="kjv",
+                        help="shipped name, Hugging Face directory, or compiled file (kjv)")
     parser.add_argument("--preset", help="hardware configuration (tiny)")
     parser.set_defaults(run=run)
     listing = commands.add_parser("presets", help="list the hardware configurations")
@@ -44,25 +46,31 @@ def _model(program: Program) -> list[tuple[str, str]]:
     beats = program.stream_beats + program.head_beats
     return [
         ("model", f"{s.name}, {s.parameters:,} parameters, {program.weights:,} of them ternary"),
-        ("shape", f"{s.layers} layers, hidden {s.hidden}, intermediate {s.intermediate}, {s.heads} heads of {s.head_dim}, "
+        ("shape", f"{s.layers} layers, hidden {s.hidden}, intermediate {s.intermediate}, {s.heads} heads of "
+         f"{s.head_dim}, "
                   f"{s.kv_heads} key-value heads, vocabulary {s.vocab}, context {s.context}"),
         ("weight stream", f"{weights:,} bytes a pass, and {head:,} for the head"),
         ("padding of ternary weights", f"{program.padding_share:.2%}"),
-        ("tables", f"embedding {program.embed.size:,} bytes, rotary {program.rope.size:,}, descriptors {program.program.size:,}"),
+        ("tables", f"embedding {program.embed.size:,} bytes, rotary {program.rope.size:,}, descriptors "
+         f"{program.program.size:,}"),
         ("KV cache", f"{kv.total_bytes:,} bytes, {slot:,} a token"),
-        ("DDR minimum per token", f"{least:,} bytes read with an empty cache, {least + slot * s.context:,} with a full one, "
+        ("DDR minimum per token",
+         f"{least:,} bytes read with an empty cache, {least + slot * s.context:,} with a full one, "
                                   f"{slot:,} written"),
-        ("weight port's limit", f"{config.clock_hz / beats:.1f} passes/s at {config.clock_hz / 1e6:g} MHz (assumed)"),
+        ("weight port's limit",
+         f"{config.clock_hz / beats:.1f} passes/s at {config.clock_hz / 1e6:g} MHz (assumed)"),
     ]
 
 
 def _limits(config: HardwareConfig) -> list[tuple[str, str]]:
-    return [("preset", f"{config.name}: {config.rows} rows, beats of {config.beat_bytes} bytes, {config.lanes} lanes, "
+    return [("preset", f"{config.name}: {config.rows} rows, beats of {config.beat_bytes} bytes, "
+             f"{config.lanes} lanes, "
                        f"top {config.top_k}")] + [
         (f"  {field.name.replace('_', ' ')}", f"{getattr(config, field.name)}") for field in fields(config)
         if field.name.startswith("max_")]
 
 
 def _preset_lines() -> list[str]:
-    return [f"{c.name:8s}{c.rows} rows, beats of {c.beat_bytes} bytes, {c.lanes} lanes, hidden up to {c.max_hidden}, "
+    return [f"{c.name:8s}{c.rows} rows, beats of {c.beat_bytes} bytes, {c.lanes} lanes, hidden up to "
+            f"{c.max_hidden}, "
             f"vocabulary up to {c.max_vocab}, context up to {c.max_context}" for c in PRESETS.values()]

@@ -1,4 +1,4 @@
-"""`terntable verify-device`: the same work on a device and on the golden model, down to the first differing unit."""
+"""`terntable verify-device`: the same work on a device and on the golden model, compared unit by unit."""
 
 import argparse
 
@@ -17,7 +17,8 @@ def add_parser(commands) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "verify-device", help="compare a device with the golden model",
-        description="Run a prefill, decodes, a chain, a tree and a rollback on a device and on the golden model, and compare "
+        description="Run a prefill, decodes, a chain, a tree and a rollback on a device and on the golden "
+        "model, and compare "
                     "results, KV cache and byte counters of every pass.")
     add_model_options(parser)
     parser.add_argument("--device", default="sim", help=f"{', '.join(MACHINES)} (sim)")
@@ -37,9 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     ids = encode_prompt(load_tokenizer(program.tokenizer.tobytes()), arguments.prompt, shape.bos)
     room = shape.context - len(ids) - config.rows
     if not 1 <= arguments.max_tokens <= room:
-        raise InputError(f"--max-tokens must be 1 to {room}, what the context of {shape.context} holds after the prompt and "
+        raise InputError(f"--max-tokens must be 1 to {room}, what the context of {shape.context} holds after "
+                         "the prompt and "
                          f"a tree, not {arguments.max_tokens}")
-    with open_device(arguments.device, config, memory_bytes=memory_needed(program), progress=say, **options) as device:
+    with open_device(arguments.device, config, memory_bytes=memory_needed(program), progress=say,
+                     **options) as device:
         with CheckedSession(device, program) as session:
             say(f"Prefill of {len(ids)} tokens")
             token = int(session.prefill(ids, logits=True).best[0])
@@ -47,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
                 say(f"Decode {n + 1} of {arguments.max_tokens}")
                 token = int(session.decode(token, logits=True).best[0])
             _trees(session, token)
-            print(f"{shape.name} on {device.name}, preset {config.name}: equal to the golden model ({session.passes} passes; "
+            print(f"{shape.name} on {device.name}, preset {config.name}: equal to the golden model "
+                  f"({session.passes} passes; "
                   "results, KV cache and byte counters)")
     return 0
 

@@ -45,7 +45,8 @@ class GoldenDevice(Device):
         self.config = config
         self.machine = Machine(config, np.zeros(memory_bytes, np.uint8))
         self._pool = MemoryPool(self.machine.memory, first=ALIGNMENT, on_flush=self.machine.weights.written)
-        self._registers = dict.fromkeys(_WIDTH, 0) | {"ident": IDENT, "version": VERSION, "geometry": geometry_of(config)}
+        self._registers = dict.fromkeys(_WIDTH, 0) | {"ident": IDENT, "version": VERSION,
+                                                      "geometry": geometry_of(config)}
         self.check_identity()
 
     def allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:
@@ -57,7 +58,7 @@ class GoldenDevice(Device):
         return self._registers[name]
 
     def write_register(self, name: str, value: int) -> None:
-        """Write the register called `name`, ignored for one that is read-only; KeyError for an unknown one."""
+        """Write the register called `name`, ignored for a read-only one; KeyError for an unknown one."""
         if not 0 <= value < 1 << _WIDTH[name]:
             raise ValueError(f"Register {name} has {_WIDTH[name]} bits, {value:#x} does not fit")
         if name == "control":

@@ -17,7 +17,8 @@ MACHINES = {
 DEVICES = MACHINES | {"torch": "the checkpoint itself in transformers, the reference above both"}
 
 
-def open_device(name: str, config: HardwareConfig, *, memory_bytes: int, progress: Callable[[str], None] | None = None,
+def open_device(name: str, config: HardwareConfig, *, memory_bytes: int,
+                progress: Callable[[str], None] | None = None,
                 trace: Path | None = None, **timing: float) -> Device:
     """Open the accelerator called `name`; `progress`, `trace` and `timing` are for the simulator."""
     if name == "golden":

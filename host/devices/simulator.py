@@ -22,7 +22,9 @@ SLICE = 50_000
 
 
 class SimulatorDevice(Device):
-    """Runs passes on :class:`terntable.sim.simulator.Simulator`; time passes only in register accesses and waits.
+    """Runs passes on :class:`terntable.sim.simulator.Simulator`.
+
+    Time passes only in register accesses and waits.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ class SimulatorDevice(Device):
 
     name = "sim"
 
-    def __init__(self, config: HardwareConfig, *, memory_bytes: int, progress: Callable[[str], None] | None = None,
+    def __init__(self, config: HardwareConfig, *, memory_bytes: int,
+                 progress: Callable[[str], None] | None = None,
                  trace: Path | None = None, **timing: float) -> None:
         self.config, self.clock_hz = config, config.clock_hz
         self.simulator = Simulator.open(config, memory_bytes, trace=trace, progress=progress, **timing)

@@ -1,4 +1,4 @@
-"""The checkpoint itself in transformers: the reference above the golden model, behind the same generation interface."""
+"""The checkpoint itself in transformers, the reference above the golden model, as a target of generation."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ class TorchTarget:
             from transformers import BitNetForCausalLM, DynamicCache
             from transformers.utils import logging
         except ImportError as error:
-            raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install 'terntable[torch]'") from error
+            raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install "
+                              "'terntable[torch]'") from error
         config = read_config(path)
         if not 1 <= (context or 1) <= config.max_position_embeddings:
             raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
@@ -76,14 +77,17 @@ class TorchTarget:
         """Run and commit tokens; one row, for the token after them."""
         ids = check_tokens(tokens, self._vocab)
         if self._length + len(ids) > self._context:
-            raise SessionError(f"{len(ids)} tokens do not fit: {self._length} of the context's {self._context} are in use")
+            raise SessionError(f"{len(ids)} tokens do not fit: {self._length} of the context's "
+                               f"{self._context} are in use")
         # Its custom functions compile themselves at first use otherwise, which needs a C++ compiler.
         with self._torch.no_grad(), self._torch.compiler.set_stance("force_eager"):
-            out = self._model(input_ids=self._torch.tensor(ids[None]), past_key_values=self._cache, use_cache=True)
+            out = self._model(input_ids=self._torch.tensor(ids[None]), past_key_values=self._cache,
+                              use_cache=True)
         self._cache = out.past_key_values
         self._length += len(ids)
         values = out.logits[0, -1:].float().numpy()
-        return PassResult(values.argmax(axis=-1).astype(np.int64), None, values if logits else None, {"passes": 1})
+        return PassResult(values.argmax(axis=-1).astype(np.int64), None, values if logits else None,
+                          {"passes": 1})
 
     def decode(self, token: int, *, logits: bool = False) -> PassResult:
         """Run and commit one token; one row."""
@@ -92,7 +96,8 @@ class TorchTarget:
     def rollback(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
         if not 0 <= length <= self._length:
-            raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} tokens")
+            raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} "
+                               "tokens")
         if length:
             self._cache.crop(length)
         else:

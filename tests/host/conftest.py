@@ -25,7 +25,8 @@ def program(checkpoint):
 @pytest.fixture(scope="session")
 def loaded(program):
     """The program in a golden device's memory."""
-    return LoadedProgram(GoldenDevice(program.config, memory_bytes=memory_needed(program, sessions=3)), program)
+    return LoadedProgram(GoldenDevice(program.config, memory_bytes=memory_needed(program, sessions=3)),
+                         program)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from terntable.host.commands import generate, verify_device
 from terntable.host.devices.golden import GoldenDevice
 from tests.host.tiny_checkpoint import write_checkpoint
 
-KEYS = ["model", "device", "prompt_tokens", "tokens", "text", "finish_reason", "cycles", "clock_hz", "decode_tokens_per_second",
+KEYS = ["model", "device", "prompt_tokens", "tokens", "text", "finish_reason", "cycles", "clock_hz",
+        "decode_tokens_per_second",
         "ttft_seconds", "ddr_bytes_read", "ddr_bytes_written"]
 
 
@@ -32,7 +33,8 @@ def compiled(program, tmp_path_factory):
 
 
 def test_generate_streams_text_and_ends_with_a_summary(terntable, compiled):
-    status, out, err = terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5, "--check")
+    status, out, err = terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5,
+                                 "--check")
     assert status == 0 and err == ""
     text, summary = out.split("\n\n")
     assert text.startswith("In the")
@@ -43,13 +45,15 @@ def test_generate_streams_text_and_ends_with_a_summary(terntable, compiled):
 
 
 def test_json_is_one_object(terntable, compiled):
-    status, out, _ = terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5, "--json")
+    status, out, _ = terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5,
+                               "--json")
     result = json.loads(out)
     assert status == 0 and list(result) == KEYS
     assert (result["model"], result["device"], result["prompt_tokens"]) == ("odd", "golden", 7)
     assert len(result["tokens"]) == 5 and result["cycles"] is None and result["clock_hz"] is None
     assert result["ddr_bytes_read"] > 7 * 1000
-    checked = json.loads(terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5, "--json", "--check")[1])
+    checked = json.loads(terntable("generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5,
+                                   "--json", "--check")[1])
     assert checked["equal_to_golden"] is True and checked["tokens"] == result["tokens"]
 
 
@@ -61,7 +65,8 @@ def test_a_device_with_a_clock_reports_times(terntable, compiled, monkeypatch):
             return super().counters() | {"cycles": 50_000}
 
     monkeypatch.setattr(generate, "open_device",
-                        lambda name, config, *, memory_bytes, **rest: Timed(config, memory_bytes=memory_bytes))
+                        lambda name, config, *, memory_bytes,
+                        **rest: Timed(config, memory_bytes=memory_bytes))
     words = ["generate", "--model", compiled, "--prompt", "In the", "--max-tokens", 5]
     result = json.loads(terntable(*words, "--json")[1])
     # Seven tokens in passes of three rows, then four decodes.
@@ -72,8 +77,10 @@ def test_a_device_with_a_clock_reports_times(terntable, compiled, monkeypatch):
 
 
 def test_token_ids_in_and_out(terntable, compiled):
-    first = json.loads(terntable("generate", "--model", compiled, "--prompt", "!a", "--max-tokens", 4, "--json")[1])
-    again = json.loads(terntable("generate", "--model", compiled, "--prompt-tokens", "0,3,67", "--max-tokens", 4, "--json")[1])
+    first = json.loads(terntable("generate", "--model", compiled, "--prompt", "!a", "--max-tokens", 4,
+                                 "--json")[1])
+    again = json.loads(terntable("generate", "--model", compiled, "--prompt-tokens", "0,3,67", "--max-tokens",
+                                 4, "--json")[1])
     assert first == again
 
 
@@ -97,7 +104,8 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
             self.machine.memory[self.read_register("kv_base")] ^= 1
 
     monkeypatch.setattr(verify_device, "open_device",
-                        lambda name, config, *, memory_bytes, **rest: Wrong(config, memory_bytes=memory_bytes))
+                        lambda name, config, *, memory_bytes,
+                        **rest: Wrong(config, memory_bytes=memory_bytes))
     status, _, err = terntable(*words)
     assert status == 1 and "differs from golden in pass 1" in err and "column 0 of the key of layer 0" in err
 
@@ -105,12 +113,14 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--prompt", "a", "--model", "moon"], "Unknown model 'moon'"),
     (["--prompt", "a", "--device", "moon"], "Unknown device 'moon'; known: golden, sim, torch"),
-    (["--prompt", "a", "--preset", "moon"], "is compiled for preset nano|Unknown preset 'moon'; known: nano, tiny"),
+    (["--prompt", "a", "--preset", "moon"],
+     "is compiled for preset nano|Unknown preset 'moon'; known: nano, tiny"),
     (["--prompt", ""], "prompt '' has no tokens"),
     (["--prompt", "a" * 64], "prompt has 65 tokens, but the context holds 64"),
     (["--prompt", "a", "--max-tokens", "0"], "max-tokens must be at least 1, not 0"),
     (["--prompt", "a", "--max-tokens", "-3"], "max-tokens must be at least 1, not -3"),
-    (["--prompt", "a", "--max-tokens", "1" + "0" * 30], "max-tokens must be 1 to 64, the model's context, not 10"),
+    (["--prompt", "a", "--max-tokens", "1" + "0" * 30],
+     "max-tokens must be 1 to 64, the model's context, not 10"),
     (["--prompt", "a", "--max-tokens", "many"], "invalid int value: 'many'"),
     (["--prompt-tokens", "0,97"], "Token id 97 is outside the vocabulary, 0 to 96"),
     (["--prompt-tokens", "0,-1"], "Token id -1 is outside"),
@@ -120,7 +130,8 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
     (["--prompt", "a", "--seed", "-1"], "seed must be 0 to"),
     (["--prompt", "a", "--stop", ""], "stop string is empty"),
     (["--prompt", "a", "--bandwidth", "0.5"], "for device sim, not golden"),
-    (["--prompt", "a", "--device", "sim", "--bandwidth", "2"], "--bandwidth must be 1/65536 to 1 beats per cycle, not 2.0"),
+    (["--prompt", "a", "--device", "sim", "--bandwidth", "2"],
+     "--bandwidth must be 1/65536 to 1 beats per cycle, not 2.0"),
     (["--prompt", "a", "--device", "sim", "--latency", "0"], "--latency must be 1 to 1048575 cycles, not 0"),
     (["--prompt", "a", "--trace", "x.vcd"], "--trace is for device sim, not golden"),
     (["--prompt", "a", "--device", "torch"], "torch runs a Hugging Face directory"),
@@ -136,7 +147,8 @@ def test_mistakes_are_one_sentence_and_status_2(terntable, compiled, words, sent
 
 
 @pytest.mark.parametrize(("damage", "sentence"), [
-    (lambda raw: raw[:-3], "model.safetensors"), (lambda raw: raw[:-1] + bytes([raw[-1] ^ 4]), "model.safetensors"),
+    (lambda raw: raw[:-3], "model.safetensors"),
+    (lambda raw: raw[:-1] + bytes([raw[-1] ^ 4]), "model.safetensors"),
 ])
 def test_a_damaged_checkpoint_leaves_no_file(terntable, tmp_path, damage, sentence):
     folder = write_checkpoint(tmp_path / "model")

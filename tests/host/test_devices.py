@@ -22,7 +22,8 @@ def test_identity_is_checked():
         def read_register(self, name):
             return 0x02020803 if name == "geometry" else super().read_register(name)
 
-    with pytest.raises(DeviceError, match="golden reads geometry 0x2020803, but preset nano of this version has 0x4021003"):
+    with pytest.raises(DeviceError,
+                       match="golden reads geometry 0x2020803, but preset nano of this version has 0x4021003"):
         Other(preset("nano"), memory_bytes=1 << 16)
 
 
@@ -78,15 +79,19 @@ class Wrong(GoldenDevice):
 def region(program, layer, kind, slot, byte):
     """Offset of a byte in the cache."""
     kv = program.kv
-    start, record = {"key": (kv.key_offset(layer, 0), kv.key_record), "value": (kv.value_offset(layer, 0), kv.value_record)}[kind]
+    start, record = {"key": (kv.key_offset(layer, 0), kv.key_record),
+                     "value": (kv.value_offset(layer, 0), kv.value_record)}[kind]
     return start + slot * record + byte
 
 
 @pytest.mark.parametrize(("register", "place", "sentence"), [
-    ("kv_base", (0, "key", 2, 5), "pass 2 .1 rows from slot 2.: column 5 of the key of layer 0, head 0, slot 2 .* after the embedding"),
-    ("kv_base", (1, "value", 2, 11), "column 11 of the value of layer 1, head 0, slot 2 .* after layer 0's attention"),
+    ("kv_base", (0, "key", 2, 5),
+     "pass 2 .1 rows from slot 2.: column 5 of the key of layer 0, head 0, slot 2 .* after the embedding"),
+    ("kv_base", (1, "value", 2, 11),
+     "column 11 of the value of layer 1, head 0, slot 2 .* after layer 0's attention"),
     ("kv_base", (1, "key", 2, 20), "the value's scale of layer 1.* made by the quantisation scale"),
-    ("kv_base", (0, "value", 1, 13), "the padding of the value of layer 0, head 0, slot 1 is 0x01 instead of 0x00"),
+    ("kv_base", (0, "value", 1, 13),
+     "the padding of the value of layer 0, head 0, slot 1 is 0x01 instead of 0x00"),
     ("logits_base", 4 * 96 + 3, r"logits\[96\] of result row 0 is .* made by the last norm, the head"),
     ("result_base", 8, r"top\[1\] of result row 0 is .* made by the head or top-k"),
 ])
@@ -113,7 +118,8 @@ def test_a_difference_in_counters_is_found(program):
 
 
 def test_equal_devices_pass_every_check(program):
-    with CheckedSession(GoldenDevice(program.config, memory_bytes=memory_needed(program)), program) as session:
+    with CheckedSession(GoldenDevice(program.config, memory_bytes=memory_needed(program)),
+                        program) as session:
         session.prefill(np.arange(2, 7), logits=True)
         session.verify([7, 8, 9], [-1, -1, 1])
         session.commit([1, 2])

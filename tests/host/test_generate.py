@@ -76,8 +76,10 @@ def test_sampling_asks_for_logits():
 
 
 @pytest.mark.parametrize(("tokens", "options", "sentence"), [
-    ([], {}, "at least one token"), ([97], {}, "outside the vocabulary"), ([5] * 65, {}, "prompt has 65 tokens, but 64 of"),
-    ([5], {"max_tokens": 0}, "max-tokens must be 1 to 64, the model's context, not 0"), ([5], {"max_tokens": 65}, "not 65"),
+    ([], {}, "at least one token"), ([97], {}, "outside the vocabulary"),
+    ([5] * 65, {}, "prompt has 65 tokens, but 64 of"),
+    ([5], {"max_tokens": 0}, "max-tokens must be 1 to 64, the model's context, not 0"),
+    ([5], {"max_tokens": 65}, "not 65"),
     ([5], {"stop": ["x"]}, "need a model with a tokenizer"),
 ])
 def test_impossible_requests_are_refused_before_any_work(tokens, options, sentence):

@@ -31,7 +31,9 @@ def test_the_first_gap_that_fits_is_used_and_zeroed(pool):
     assert not small.any()
     with pool.allocate(4096) as last:
         assert last.device_address == 0x1000_4000
-        with pytest.raises(DeviceError, match="A buffer of 1 bytes does not fit: 16385 of the device's 20480 bytes are in use"):
+        with pytest.raises(DeviceError,
+                           match="A buffer of 1 bytes does not fit: 16385 of the device's 20480 bytes are in "
+                           "use"):
             pool.allocate(1)
     assert pool.allocate(1).device_address == 0x1000_4000
     assert one.device_address == 0x1000_0000

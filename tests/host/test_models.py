@@ -18,13 +18,15 @@ def compiles(monkeypatch):
     """Count compilations."""
     calls = []
     real = models.compile_directory
-    monkeypatch.setattr(models, "compile_directory", lambda *args, **named: calls.append(args) or real(*args, **named))
+    monkeypatch.setattr(models, "compile_directory", lambda *args,
+                        **named: calls.append(args) or real(*args, **named))
     return calls
 
 
 def equal(a, b):
     """Whether two programs are the same in all bytes and numbers."""
-    return a.shape == b.shape and a.config == b.config and all(np.array_equal(getattr(a, p), getattr(b, p)) for p in PARTS)
+    return a.shape == b.shape and a.config == b.config and all(np.array_equal(getattr(a, p), getattr(b, p))
+                                                               for p in PARTS)
 
 
 def test_a_second_load_comes_from_the_cache_and_is_equal(checkpoint, program, compiles):
@@ -80,7 +82,8 @@ def test_damaged_files_are_refused(program, tmp_path):
 
 @pytest.mark.parametrize("name", ["moon", "", "nothing.safetensors"])
 def test_unknown_models_are_refused(name):
-    with pytest.raises(InputError, match=f"Unknown model '{name}': neither kjv, nor a directory, nor a compiled"):
+    with pytest.raises(InputError,
+                       match=f"Unknown model '{name}': neither kjv, nor a directory, nor a compiled"):
         find_model(name)
 
 
@@ -90,7 +93,8 @@ def test_unknown_presets_are_refused(checkpoint):
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    ({"hidden": 56, "heads": 4}, "hidden size is 56, but preset nano holds 48"), ({"vocab": 130}, "vocabulary is 130, but preset nano holds 128"),
+    ({"hidden": 56, "heads": 4}, "hidden size is 56, but preset nano holds 48"),
+    ({"vocab": 130}, "vocabulary is 130, but preset nano holds 128"),
     ({"intermediate": 84}, "intermediate size is 84, but preset nano holds 80"),
     ({"heads": 6, "hidden": 24}, "attention heads is 6, but preset nano holds 4"),
 ])

@@ -50,7 +50,8 @@ def test_a_draw_depends_on_seed_and_position_alone():
 @pytest.mark.parametrize(("values", "sentence"), [
     ({"temperature": -1.0}, "temperature must be a finite number of at least 0, not -1.0"),
     ({"temperature": float("nan")}, "not nan"), ({"temperature": float("inf")}, "not inf"),
-    ({"top_k": -1}, "top-k must be at least 0, not -1"), ({"top_p": 0.0}, "top-p must be above 0 and at most 1, not 0.0"),
+    ({"top_k": -1}, "top-k must be at least 0, not -1"),
+    ({"top_p": 0.0}, "top-p must be above 0 and at most 1, not 0.0"),
     ({"top_p": 1.5}, "not 1.5"), ({"seed": -1}, "seed must be 0 to 18446744073709551615, not -1"),
 ])
 def test_impossible_values_are_refused(values, sentence):

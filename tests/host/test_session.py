@@ -70,14 +70,17 @@ def test_a_verified_chain_has_the_bits_of_decoding(session, decoded):
     np.testing.assert_array_equal(bits(session.decode(int(TOKENS[6]), logits=True))[0], wanted[6])
 
 
-@pytest.mark.parametrize(("parents", "path"), [([-1, -1, 1], [1, 2]), ([-1, 0, 0], [0, 2]), ([-1, -1, -1], [2]), ([-1, -1, 0], [0, 2])])
+@pytest.mark.parametrize(("parents", "path"),
+                         [([-1, -1, 1], [1, 2]), ([-1, 0, 0], [0, 2]), ([-1, -1, -1], [2]),
+                          ([-1, -1, 0], [0, 2])])
 def test_a_committed_branch_has_the_bits_of_decoding(session, parents, path):
     tree = np.array([40, 50, 60])
     session.prefill(TOKENS[:5])
     result = session.verify(tree, parents, logits=True)
     for node in range(3):
         way = [node] if parents[node] < 0 else [parents[node], node]
-        np.testing.assert_array_equal(bits(result)[node], continued(session, tree[way]), err_msg=f"node {node}")
+        np.testing.assert_array_equal(bits(result)[node], continued(session, tree[way]),
+                                      err_msg=f"node {node}")
     wanted = continued(session, [*tree[path], 70])
     session.verify(tree, parents)
     counters = session.commit(path)
@@ -118,7 +121,8 @@ def test_two_sessions_on_one_device_do_not_disturb_each_other(session, decoded, 
         other.rollback(0)
         for n in range(5):
             np.testing.assert_array_equal(bits(session.decode(int(TOKENS[n]), logits=True))[0], decoded[n])
-            np.testing.assert_array_equal(bits(other.decode(int(other_tokens[n]), logits=True))[0], other_wanted[n])
+            np.testing.assert_array_equal(bits(other.decode(int(other_tokens[n]), logits=True))[0],
+                                          other_wanted[n])
 
 
 def test_the_context_can_be_filled_and_no_more(session):
@@ -160,7 +164,9 @@ def test_wrong_calls_are_refused_and_change_nothing(session, call, sentence):
     np.testing.assert_array_equal(session.kv_bytes(), before)
 
 
-@pytest.mark.parametrize(("path", "sentence"), [([3], "Node 3 is not one of the 3"), ([1], "Node 1 follows 0 in the verified tree, not -1"),
+@pytest.mark.parametrize(("path", "sentence"),
+                         [([3], "Node 3 is not one of the 3"),
+                          ([1], "Node 1 follows 0 in the verified tree, not -1"),
                                                 ([0, 2, 1], "Node 1 follows 0 in the verified tree, not 2")])
 def test_a_path_that_is_none_is_refused(session, path, sentence):
     session.verify([1, 2, 3], [-1, 0, 0])

@@ -32,7 +32,8 @@ def test_a_torn_character_shows_at_the_end_or_when_it_is_over(by_bytes):
     assert [stream.feed(token) for token in ids[:3]] == ["", "", ""]
     assert stream.finish() == "\ufffd" and stream.finish() == ""
     stream = TextStream(by_bytes)
-    assert [stream.feed(token) for token in [*ids[:2], *by_bytes.encode("ab").ids]] == ["", "", "\ufffda", "b"]
+    assert [stream.feed(token) for token in [*ids[:2], *by_bytes.encode("ab").ids]] == ["", "", "\ufffda",
+                                                                                        "b"]
 
 
 def cut(stops, pieces):
@@ -66,7 +67,8 @@ def test_prompts():
 
 
 @pytest.mark.parametrize(("call", "sentence"), [
-    (lambda: load_tokenizer(b""), "has no tokenizer"), (lambda: load_tokenizer(b"{"), "tokenizer.json is malformed"),
+    (lambda: load_tokenizer(b""), "has no tokenizer"),
+    (lambda: load_tokenizer(b"{"), "tokenizer.json is malformed"),
     (lambda: StopStrings([""]), "stop string is empty"),
 ])
 def test_what_is_malformed_is_refused(call, sentence):

@@ -9,26 +9,31 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from terntable.quant.huggingface import write_checksums
 
-#: Sizes that are no multiple of five trits, of a tile, of a beat of 16 bytes or of a power of two; they fit preset `nano`.
+#: Sizes that are no multiple of five trits, of a tile, of a beat of 16 bytes; they fit preset `nano`.
 ODD = {"hidden": 36, "heads": 3, "kv_heads": 1, "intermediate": 52, "layers": 2, "vocab": 97, "positions": 64}
 
 
-def write_checkpoint(path, *, seed=0, hidden=36, heads=3, kv_heads=1, intermediate=52, layers=2, vocab=97, positions=64, bos=0,
+def write_checkpoint(path, *, seed=0, hidden=36, heads=3, kv_heads=1, intermediate=52, layers=2, vocab=97,
+                     positions=64, bos=0,
                      eos=1, tokenizer=True, checksums=True):
     """Write a Hugging Face directory of random packed ternary weights and return its path.
 
-    Rows of every matrix must be multiples of 4. With 97 tokens the tokenizer has one for each printable ASCII character.
+    Rows of every matrix must be multiples of 4. The first 97 tokens are <bos>, <eos> and the printable ASCII
+    characters.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps({
-        "architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "vocab_size": vocab, "hidden_size": hidden,
+        "architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "vocab_size": vocab,
+        "hidden_size": hidden,
         "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,
         "num_key_value_heads": kv_heads, "head_dim": hidden // heads, "hidden_act": "relu2",
         "max_position_embeddings": positions, "rope_theta": 10000.0,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "rms_norm_eps": 1e-5, "attention_bias": False,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "rms_norm_eps": 1e-5,
+        "attention_bias": False,
         "tie_word_embeddings": True, "bos_token_id": bos, "eos_token_id": eos, "dtype": "float32",
-        "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}}))
+        "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear",
+                                "quantization_mode": "offline"}}))
     save_file(tensors(seed, hidden, heads, kv_heads, intermediate, layers, vocab), path / "model.safetensors",
               metadata={"format": "pt"})
     if tokenizer:
@@ -51,11 +56,13 @@ def tensors(seed, hidden, heads, kv_heads, intermediate, layers, vocab):
             found[f"{prefix}{name}.weight"] = norm(rng, size)
         for name, rows, columns in (("self_attn.q_proj", hidden, hidden), ("self_attn.k_proj", kv, hidden),
                                     ("self_attn.v_proj", kv, hidden), ("self_attn.o_proj", hidden, hidden),
-                                    ("mlp.gate_proj", intermediate, hidden), ("mlp.up_proj", intermediate, hidden),
+                                    ("mlp.gate_proj", intermediate, hidden),
+                                    ("mlp.up_proj", intermediate, hidden),
                                     ("mlp.down_proj", hidden, intermediate)):
             parts = rng.integers(0, 3, (4, rows // 4, columns)).astype(np.uint8)
             found[f"{prefix}{name}.weight"] = parts[0] | parts[1] << 2 | parts[2] << 4 | parts[3] << 6
-            found[f"{prefix}{name}.weight_scale"] = np.array([rng.uniform(0.5, 2) / np.sqrt(columns)], np.float32)
+            found[f"{prefix}{name}.weight_scale"] = np.array([rng.uniform(0.5, 2) / np.sqrt(columns)],
+                                                             np.float32)
     return found
 
 

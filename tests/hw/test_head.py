@@ -18,7 +18,7 @@ from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.head import beats, logits
 
 SETS = {"least": {"rows": 1, "beat_bytes": 8, "max_hidden": 9, "max_vocab": 40},
-        "tiny": {"rows": 8, "beat_bytes": 16, "max_hidden": 48, "max_vocab": 64},
+        "tiny": {"rows": 4, "beat_bytes": 16, "max_hidden": 48, "max_vocab": 64},
         "wide": {"rows": 3, "beat_bytes": 32, "max_hidden": 100, "max_vocab": 50}}
 
 

@@ -231,9 +231,10 @@ def unpack_array(word: int, width: int, count: int, signed: bool = False) -> NDA
     """The `count` elements of a word, element 0 first, up to 64 bits each: int64 if `signed`, else uint64."""
     if width in (8, 16, 32, 64):
         kind = f"<{'i' if signed else 'u'}{width // 8}"
-        return np.frombuffer(word.to_bytes(width // 8 * count, "little"), kind).astype(np.int64 if signed else np.uint64)
+        items = np.frombuffer(word.to_bytes(width // 8 * count, "little"), kind)
+        return items.astype(np.int64 if signed else np.uint64)
     mask, half = (1 << width) - 1, 1 << width - 1
-    items = [word >> width * k & mask for k in range(count)]
+    parts = [word >> width * k & mask for k in range(count)]
     if signed:
-        return np.array([item - (item >= half) * (1 << width) for item in items], np.int64)
-    return np.array(items, np.uint64)
+        return np.array([part - (part >= half) * (1 << width) for part in parts], np.int64)
+    return np.array(parts, np.uint64)

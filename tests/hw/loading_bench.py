@@ -1,0 +1,143 @@
+"""Runs in the simulator; see test_loading.py."""
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from terntable.hw.kv_fetch import KvFetch
+from terntable.hw.row_loader import LoadKind
+from terntable.hw.spec.program import ROW, ROW_BYTES, RowFlag
+from terntable.models.golden.float_bits import to_bits
+from terntable.models.golden.half_to_float import half_to_float
+from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start, unpack_array
+from tests.hw.bench.timing import check_flow
+from tests.hw.port_models import Recorder, beats_of, pulse, table_word
+from tests.hw.test_loading import FETCHES, LOADERS, TABLES
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(TABLES), traffic=list(TRAFFIC))
+async def table_holds(dut, name, traffic):
+    """Every count, the fullest first; a start empties the table, also halfway through another."""
+    await start(dut, name)
+    rows, size = TABLES[name]["rows"], TABLES[name]["beat_bytes"]
+    rng = np.random.default_rng([SEED, *map(ord, name)])
+    table, some = getattr(dut, f"{name}__table"), getattr(dut, f"{name}__any_output")
+    for count in (*range(rows, 0, -1), *range(1, rows + 1)):
+        records = np.frombuffer(rng.bytes(ROW_BYTES * count), ROW).copy()
+        records["flags"] = records["flags"] & ~np.uint32(6) if count % 2 else records["flags"]
+        records["flags"][-1] |= (0, RowFlag.VECTOR, RowFlag.TOP_K, RowFlag.LOGITS)[int(rng.integers(4))]
+        stream = beats_of(records.tobytes(), size)
+        getattr(dut, f"{name}__count").value = count
+        for words in (stream[:len(stream) - 1], stream):
+            await pulse(dut, name, "start")
+            await ReadOnly()
+            assert int(table.value) == 0 and int(some.value) == 0, "the last pass's rows are still there"
+            await RisingEdge(getattr(dut, f"{name}_clk"))
+            recorder = Recorder(dut, name, ["done"])
+            result = await exchange_all(dut, name, {"i": words}, {}, traffic=traffic, linger=1)
+            recorder.stop()
+            last = result.i.cycles[-1] if result.i.cycles else -1
+            whole = words is stream
+            check_flow("i.ready", result.i.ready, [int(not whole or now <= last) for now in range(len(result.i.ready))])
+            assert recorder.cycles("done") == ([last + 1] if whole else [])
+        await ReadOnly()
+        assert int(table.value) == table_word(records)
+        assert int(some.value) == bool((records["flags"] & (RowFlag.TOP_K | RowFlag.LOGITS)).any())
+        await RisingEdge(getattr(dut, f"{name}_clk"))
+
+
+class Memory:
+    """What a loader wrote: per kind and row, words by address."""
+
+    def __init__(self, recorder: Recorder, rows: int, lanes: int):
+        self.words: dict[tuple[int, int, int], list[int]] = {}
+        for kind, mask, address, word in zip(*(recorder[p] for p in ("kind", "write_rows", "write_address", "write_data")),
+                                             strict=True):
+            block = unpack_array(word, 32, rows * lanes).reshape(lanes, rows) if mask else None
+            for row in (r for r in range(rows) if mask >> r & 1):
+                assert (kind, row, address) not in self.words, f"row {row}, word {address} is written twice"
+                self.words[kind, row, address] = block[:, row].tolist()
+
+    def row(self, kind: int, row: int) -> list[int]:
+        found = {address: word for (k, r, address), word in self.words.items() if (k, r) == (kind, row)}
+        assert sorted(found) == list(range(len(found)))
+        return [item for address in sorted(found) for item in found[address]]
+
+
+def corners(rng: np.random.Generator, length: int) -> np.ndarray:
+    """FP16 patterns, (length,): both zeros, subnormals, the largest, infinity, a NaN."""
+    patterns = rng.integers(0, 1 << 16, length).astype(np.uint16)
+    special = [0x8000, 1, 0x83FF, 0x7BFF, 0xFC00, 0x7E12, 0x0400, 0x0000][:length]
+    patterns[:len(special)] = special
+    return patterns
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(LOADERS), traffic=list(TRAFFIC))
+async def loader_loads(dut, name, traffic):
+    """Tokens and vectors mixed, angles; lengths whose last beat is whole and partial; every count of rows."""
+    await start(dut, name)
+    rows, lanes, size, depth = (LOADERS[name][key] for key in ("rows", "lanes", "beat_bytes", "depth"))
+    rng = np.random.default_rng([SEED, *map(ord, name)])
+    embed_base, rope_base = (int(base) << 6 for base in rng.integers(1 << 32, 1 << 40, 2))
+    getattr(dut, f"{name}__embed_base").value, getattr(dut, f"{name}__rope_base").value = embed_base, rope_base
+    longest = lanes * depth
+    for case, count in enumerate((*range(rows, 0, -1), rows)):
+        length = (longest, lanes, longest - lanes, 3 * lanes, 5 * lanes)[case % 5]
+        records = np.frombuffer(rng.bytes(ROW_BYTES * rows), ROW).copy()
+        records["vector"] &= ~np.uint64(63)
+        records["flags"] = [(r + case) % 2 for r in range(rows)]
+        records[count:] = np.zeros(1, ROW)
+        getattr(dut, f"{name}__table").value, getattr(dut, f"{name}__count").value = table_word(records), count
+        for kind in (LoadKind.EMBED, LoadKind.ROPE):
+            rope = kind == LoadKind.ROPE
+            base, items = (rope_base, length // 2) if rope else (embed_base, length)
+            stride, stream, requests, expected = 64 * int(rng.integers(1, 1 << 20)), [], [], []
+            for record in records[:count]:
+                wide = rope or record["flags"] & RowFlag.VECTOR
+                values = rng.integers(0, 1 << 32, length).astype(np.uint32) if wide else corners(rng, length)
+                raw = beats_of(values.tobytes(), size)
+                index = int(record["position"] if rope else record["token"])
+                address = int(record["vector"]) if wide and not rope else (base + index * stride) % (1 << 64)
+                requests.append(address | len(raw) << 64)
+                stream += raw
+                expected.append(values if wide else to_bits(half_to_float(values.view(np.float16))))
+            recorder = Recorder(dut, name, ["kind", "write_rows", "write_address", "write_data", "done"])
+            command = kind.value | items << 1 | stride << 17
+            result = await exchange_all(dut, name, {"command": [command], "i": stream}, {"request": count}, traffic=traffic)
+            recorder.stop()
+            assert result["request"].payloads == requests
+            memory = Memory(recorder, rows, lanes)
+            for row in range(rows):
+                wanted = expected[row].tolist() if row < count else [0] * length
+                assert memory.row(kind.value, row) == wanted, f"{kind}, {length} columns, row {row} of {count}"
+            assert len(memory.words) == rows * length // lanes
+            (done,) = recorder.cycles("done")
+            assert done == max(now for now, mask in enumerate(recorder["write_rows"]) if mask) + 1
+            if traffic == "flat out":
+                # Address, request and next row take a cycle each.
+                assert done == result["command"].cycles[0] + count * (length // lanes + 3)
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(FETCHES), traffic=list(TRAFFIC))
+async def fetch_asks(dut, name, traffic):
+    """One slot and the most slots, vectors of a beat, of a beat and one byte, and others."""
+    await start(dut, name)
+    size = FETCHES[name]["beat_bytes"]
+    rng = np.random.default_rng([SEED, *map(ord, name)])
+    base = int(rng.integers(1 << 40)) << 6
+    getattr(dut, f"{name}__base").value = base
+    commands, expected = [], []
+    for slots, dim in ((1, size), (0xFFFF, size + 1), (512, 1), (7, 64), (33, 200), (2, 2 * size - 1), (1, 1)):
+        key, value = (int(a) << 6 for a in rng.integers(1 << 26, size=2))
+        commands.append(slots | dim << 16 | key << 32 | value << 64)
+        beats = -(-dim // size)
+        expected += [base + key | slots * (beats + 1) << 64, base + value | slots * beats << 64]
+    result = await exchange_all(dut, name, {"command": commands}, {"request": len(expected)}, traffic=traffic)
+    assert result["request"].payloads == expected
+    for n, accepted in enumerate(result["command"].cycles):
+        first = result["request"].valid.index(1, accepted)
+        assert first == accepted + KvFetch.LATENCY
+        assert result["request"].cycles[2 * n] >= first

@@ -1,0 +1,39 @@
+"""terntable.hw.head_unit: the bytes it writes, against the twins of head and top-k."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+
+from terntable.hw.head_unit import HeadUnit
+from terntable.hw.int8_array import Int8Array
+from terntable.hw.spec.config import HardwareConfig
+
+SMALL = {"max_intermediate": 64, "max_heads": 1, "max_kv_heads": 1, "max_group": 1, "max_head_dim": 8, "max_context": 8,
+         "max_qkv": 32}
+SETS = {"least": HardwareConfig(name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL),
+        "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL),
+        "wide": HardwareConfig(name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL)}
+
+
+class WithArray(wiring.Component):
+    """The unit and its multipliers."""
+
+    def __init__(self, config: HardwareConfig):
+        self.head, self.array = HeadUnit(config=config), Int8Array(rows=config.rows, lanes=config.beat_bytes)
+        super().__init__({name: member for name, member in self.head.signature.members.items() if name != "array"})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.head, m.submodules.array = self.head, self.array
+        wiring.connect(m, self.head.array, self.array)
+        for name, member in self.signature.members.items():
+            inner, outer = getattr(self.head, name), getattr(self, name)
+            if member.is_signature:
+                pair = (inner, wiring.flipped(outer))
+                wiring.connect(m, *pair)
+            else:
+                m.d.comb += inner.eq(outer) if member.flow == wiring.In else outer.eq(inner)
+        return m
+
+
+def test_matches_twins(simulate):
+    simulate({name: WithArray(config) for name, config in SETS.items()}, "tests.hw.head_unit_bench")
