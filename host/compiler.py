@@ -89,13 +89,15 @@ def _check(model: BitNetConfig, config: HardwareConfig, slots: int) -> None:
         if value > limit:
             raise ProgramError(f"the model's {what} is {value}, but preset {config.name} holds {limit}")
     if not 1 <= slots <= model.max_position_embeddings:
-        raise ProgramError(f"a context of {slots} is outside 1 to {model.max_position_embeddings}, what the model has positions for")
+        raise ProgramError(f"a context of {slots} is outside 1 to {model.max_position_embeddings}, "
+                           "what the model has positions for")
     for what, value in (("hidden size", model.hidden_size), ("intermediate size", model.intermediate_size),
                         ("head dimension", model.head_dim)):
         if value % config.lanes:
             raise ProgramError(f"the model's {what} is {value}, but preset {config.name} needs a multiple of {config.lanes}")
     if model.hidden_act not in ACTIVATIONS:
-        raise ProgramError(f"the model's activation is {model.hidden_act!r}, but preset {config.name} computes {', '.join(ACTIVATIONS)}")
+        raise ProgramError(f"the model's activation is {model.hidden_act!r}, "
+                           f"but preset {config.name} computes {', '.join(ACTIVATIONS)}")
 
 
 def _layer_stream(layer: Layer, model: BitNetConfig) -> list[NDArray]:

@@ -92,7 +92,8 @@ class Device(ABC):
         if status & STATUS_ERROR:
             raise DeviceFault(self.read_register("fault_cause"), self.read_register("fault_index"))
         if not status & STATUS_DONE:
-            limit = f"{deadline_seconds:g} seconds" if deadline_cycles is None else f"{deadline_cycles} cycles"
+            seconds, cycles = f"{deadline_seconds:g} seconds", f"{deadline_cycles} cycles"
+            limit = seconds if deadline_cycles is None else cycles
             raise DeviceTimeout(f"Device {self.name} did not finish a pass within {limit}")
 
     def reset(self) -> None:

@@ -17,7 +17,7 @@ ALIGNMENT = 4096
 
 
 class Buffer(np.ndarray):
-    """An array in device memory, with the methods of a `pynq` buffer; its slices are views without an address.
+    """An array in device memory, with the methods of a `pynq` buffer; slices of it have no address.
 
     Attributes
     ----------

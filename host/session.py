@@ -185,7 +185,7 @@ class Session:
         return result
 
     def commit(self, path: Sequence[int]) -> Counters:
-        """Keep the verified nodes that `path` names, from a root down; counters of the pass that moves them."""
+        """Keep the verified nodes on `path`, from a root down; counters of the pass that moves them."""
         nodes = check_path(path, self._parents)
         moves = [(source, target) for target, source in enumerate(nodes) if source != target]
         counters = Counters()
@@ -214,7 +214,7 @@ class Session:
                 yield step.text
 
     def close(self) -> None:
-        """Give back the buffers, the program unless it is shared, and the device if :meth:`open` opened it."""
+        """Give back the buffers, the program unless it is shared, and the device that :meth:`open` opened."""
         for buffer in self._buffers:
             buffer.freebuffer()
         self._buffers = []

@@ -12,9 +12,9 @@ __all__ = ["Supervisor"]
 class Supervisor(wiring.Component):
     """Starts passes, stops faulty ones, and leaves the datapath fit for the next.
 
-    A fault stops new memory traffic, waits until what is in flight has ended, resets the datapath, then raises `error` with the
-    cause and the descriptor's index. After `DRAIN_CYCLES` the error is raised all the same, so that a dead bus does not hide it; the
-    datapath is then reset when the bus is done, and starts are ignored until it is.
+    A fault stops new memory traffic, waits until what is in flight has ended, resets the datapath, then raises `error`
+    with the cause and the descriptor's index. After `DRAIN_CYCLES` the error is raised all the same, so that a dead bus
+    does not hide it; the datapath is then reset when the bus is done, and starts are ignored until it is.
 
     ==========  ======================================================
     Latency     `busy` the cycle after `start`; `done` the cycle after the datapath's

@@ -17,8 +17,9 @@ class HardwareConfig:
     beat_bytes : bytes of one data beat on the memory ports (B), a power of two, at least 8.
     lanes : columns that the element-wise path handles per cycle, and outputs of one weight beat (E);
         a power of two, at least 2 because rotary embedding works on adjacent pairs.
-    max_hidden, max_intermediate, max_heads, max_kv_heads, max_group, max_head_dim, max_context, max_vocab, max_qkv :
-        largest model and KV slots that the buffers hold; `max_group` is query heads of a key-value head, `max_qkv` is query + key + value columns.
+    max_hidden, max_intermediate, max_heads, max_kv_heads, max_head_dim, max_context, max_vocab :
+        largest model and KV slots that the buffers hold.
+    max_group, max_qkv : query heads of a key-value head; query, key and value columns together.
     top_k : candidates that the head returns for each row.
     ring_beats : depth of the weight prefetch ring, in beats.
     burst_beats : longest AXI burst, in beats; a power of two, at most 256, and at most 4096 bytes.

@@ -77,10 +77,8 @@ def test_a_device_with_a_clock_reports_times(terntable, compiled, monkeypatch):
 
 
 def test_token_ids_in_and_out(terntable, compiled):
-    first = json.loads(terntable("generate", "--model", compiled, "--prompt", "!a", "--max-tokens", 4,
-                                 "--json")[1])
-    again = json.loads(terntable("generate", "--model", compiled, "--prompt-tokens", "0,3,67", "--max-tokens",
-                                 4, "--json")[1])
+    first, again = (terntable("generate", "--model", compiled, *prompt, "--max-tokens", 4, "--json")[1]
+                    for prompt in (["--prompt", "!a"], ["--prompt-tokens", "0,3,67"]))
     assert first == again
 
 

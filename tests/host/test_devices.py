@@ -23,7 +23,7 @@ def test_identity_is_checked():
             return 0x02020803 if name == "geometry" else super().read_register(name)
 
     with pytest.raises(DeviceError,
-                       match="golden reads geometry 0x2020803, but preset nano of this version has 0x4021003"):
+                       match="reads geometry 0x2020803, but preset nano of this version has 0x4021003"):
         Other(preset("nano"), memory_bytes=1 << 16)
 
 

@@ -9,9 +9,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from terntable.quant.huggingface import write_checksums
 
-#: Sizes that are no multiple of five trits, of a tile, of a beat of 16 bytes; they fit preset `nano`.
-ODD = {"hidden": 36, "heads": 3, "kv_heads": 1, "intermediate": 52, "layers": 2, "vocab": 97, "positions": 64}
-
 
 def write_checkpoint(path, *, seed=0, hidden=36, heads=3, kv_heads=1, intermediate=52, layers=2, vocab=97,
                      positions=64, bos=0,
@@ -19,7 +16,7 @@ def write_checkpoint(path, *, seed=0, hidden=36, heads=3, kv_heads=1, intermedia
     """Write a Hugging Face directory of random packed ternary weights and return its path.
 
     Rows of every matrix must be multiples of 4. The first 97 tokens are <bos>, <eos> and the printable ASCII
-    characters.
+    characters. The default sizes fit preset `nano` and are no multiples of five trits, of a tile, or of its beats.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)

@@ -24,8 +24,10 @@ async def memory_holds(dut, name, traffic):
     rng, offers = np.random.default_rng([SEED, *map(ord, name)]), TRAFFIC[traffic][0](random.Random(SEED))
     rows, lanes, width, depth = (sizes[key] for key in ("rows", "lanes", "width", "depth"))
     model, known = np.zeros((depth, lanes, rows), np.uint64), np.zeros(depth, bool)
-    pins = {key: getattr(dut, f"{name}__{key}") for key in
-            ("read_enable", "read_address", "read_data", "write_rows", "write_address", "write_data")}
+    pins = {
+        key: getattr(dut, f"{name}__{key}")
+        for key in ("read_enable", "read_address", "read_data", "write_rows", "write_address", "write_data")
+    }
     shown, compared, edge = None, 0, RisingEdge(getattr(dut, f"{name}_clk"))
     for now in range(depth + 120):
         # The first round fills the memory; from then on rows are written alone.
@@ -34,8 +36,13 @@ async def memory_holds(dut, name, traffic):
         written = (1 << rows) - 1 if filling else int(rng.integers(1 << rows)) if next(offers) else 0
         block = rng.integers(0, 1 << width, (lanes, rows)).astype(np.uint64)
         enable, source = next(offers), target if now % 3 == 0 else int(rng.integers(depth))
-        for key, value in (("read_enable", enable), ("read_address", source), ("write_rows", written),
-                           ("write_address", target), ("write_data", pack_array(block, width))):
+        for key, value in (
+            ("read_enable", enable),
+            ("read_address", source),
+            ("write_rows", written),
+            ("write_address", target),
+            ("write_data", pack_array(block, width)),
+        ):
             pins[key].value = value
         await ReadOnly()
         if shown is not None:
@@ -70,7 +77,7 @@ async def reader_streams(dut, name, traffic):
         for n in range(run if traffic in ("flat out", "bubbles") else 0):
             assert result.o.cycles[begun + n] == accepted + ColumnReader.LATENCY + n
         if run and traffic not in ("flat out", "bubbles"):
-            assert result.o.valid[accepted:accepted + ColumnReader.LATENCY + 1] == [0] * ColumnReader.LATENCY + [1]
+            assert result.o.valid[accepted : accepted + ColumnReader.LATENCY + 1] == [0] * ColumnReader.LATENCY + [1]
         begun += run
 
 
@@ -80,8 +87,8 @@ async def half_of_everything(dut):
     patterns = np.arange(1 << 16, dtype=np.uint16)
     expected = to_bits(half_to_float(patterns.view(np.float16)))
     for first in range(0, 1 << 16, CONVERTERS):
-        dut.half__a.value = pack_array(patterns[first:first + CONVERTERS], 16)
+        dut.half__a.value = pack_array(patterns[first : first + CONVERTERS], 16)
         await ReadOnly()
         got = unpack_array(int(dut.half__y.value), 32, CONVERTERS)
-        np.testing.assert_array_equal(got, expected[first:first + CONVERTERS])
+        np.testing.assert_array_equal(got, expected[first : first + CONVERTERS])
         await Timer(1, "ns")

@@ -28,7 +28,7 @@ class Bench:
 
     def word(self, index):
         size = self.config.beat_bytes
-        part = self.act[:, index * size:(index + 1) * size]
+        part = self.act[:, index * size : (index + 1) * size]
         return pack_array(np.pad(part, ((0, 0), (0, size - part.shape[1]))), 16)
 
     async def run(self, inputs, vocab, count, flags, traffic, large=False):
@@ -38,7 +38,7 @@ class Bench:
         self.act = rng.integers(-32768, 32768, (rows, inputs)).astype(np.int16)
         weight = rng.integers(-128, 128, (vocab, inputs)).astype(np.int8)
         # Equal rows make ties.
-        weight[vocab // 2:] = weight[:vocab - vocab // 2]
+        weight[vocab // 2 :] = weight[: vocab - vocab // 2]
         scale = np.full(vocab, 0.01, np.float32)
         d = (10 ** rng.uniform(-6, 0, rows)).astype(np.float32)
         self.act[count:], d[count:] = 0, 0
@@ -46,21 +46,35 @@ class Bench:
             scale[-1], d[0], self.act[0], weight[-1] = 1e38, 1, 32767, 127
         flags = [*flags[:count], *[0] * (rows - count)]
         result_base, logits_base = (int(base) << 6 for base in rng.permutation(1 << 20)[:2] + (1 << 32))
-        for port, value in (("d", pack_array(to_bits(d), 32)), ("count", count), ("flags", pack_array(np.array(flags), 3)),
-                            ("result_base", result_base), ("logits_base", logits_base)):
+        for port, value in (
+            ("d", pack_array(to_bits(d), 32)),
+            ("count", count),
+            ("flags", pack_array(np.array(flags), 3)),
+            ("result_base", result_base),
+            ("logits_base", logits_base),
+        ):
             self.pin(port).value = value
         values, stride = logits(self.act, weight, scale, d), logits_stride(vocab, self.config)
         records = topk(values[:count], k)
-        expected = {result_base + r * result_stride(self.config) + n: byte for r in range(count)
-                    for n, byte in enumerate(records[r].tobytes().ljust(result_stride(self.config), b"\0"))}
+        expected = {
+            result_base + r * result_stride(self.config) + n: byte
+            for r in range(count)
+            for n, byte in enumerate(records[r].tobytes().ljust(result_stride(self.config), b"\0"))
+        }
         for row in (r for r in range(count) if flags[r] & RowFlag.LOGITS):
             raw = to_bits(values[row]).astype("<u4").tobytes().ljust(stride, b"\0")
             expected.update({logits_base + row * stride + n: byte for n, byte in enumerate(raw)})
         stream = [int.from_bytes(beat.tobytes(), "little") for beat in beats(weight, scale, size)]
         blocks = -(-stride // (16 * size)) * sum(bool(flag & RowFlag.LOGITS) for flag in flags)
         recorder = Recorder(self.dut, self.name, ["done", "invalid", "write_idle"])
-        result = await exchange_all(self.dut, self.name, {"command": [vocab | inputs << 32], "weights": stream},
-                                    {"request": blocks + 1, "o": len(expected) // size}, traffic=traffic, linger=12)
+        result = await exchange_all(
+            self.dut,
+            self.name,
+            {"command": [vocab | inputs << 32], "weights": stream},
+            {"request": blocks + 1, "o": len(expected) // size},
+            traffic=traffic,
+            linger=12,
+        )
         recorder.stop()
         got = {}
         for address, raw in writes_of(result["request"].payloads, result.o.payloads, size).items():
@@ -82,7 +96,8 @@ async def matches(dut, name, traffic):
     top, full = RowFlag.TOP_K, RowFlag.LOGITS
     block = config.beat_bytes // 4
     for inputs, vocab, count, flags in (
-        (config.max_hidden, 3 * block - 1, config.rows, [top] * 3), (config.beat_bytes, 2, 1, [full]),
+        (config.max_hidden, 3 * block - 1, config.rows, [top] * 3),
+        (config.beat_bytes, 2, 1, [full]),
         (1, 2 * block, config.rows, [0, full | top, 0] if config.rows > 1 else [full]),
         # More than a block of the logit writer.
         (2, 17 * block + 1, max(1, config.rows - 1), [full] * 3),

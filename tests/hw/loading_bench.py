@@ -29,7 +29,7 @@ async def table_holds(dut, name, traffic):
         records["flags"][-1] |= (0, RowFlag.VECTOR, RowFlag.TOP_K, RowFlag.LOGITS)[int(rng.integers(4))]
         stream = beats_of(records.tobytes(), size)
         getattr(dut, f"{name}__count").value = count
-        for words in (stream[:len(stream) - 1], stream):
+        for words in (stream[: len(stream) - 1], stream):
             await pulse(dut, name, "start")
             await ReadOnly()
             assert int(table.value) == 0 and int(some.value) == 0, "the last pass's rows are still there"
@@ -52,8 +52,9 @@ class Memory:
 
     def __init__(self, recorder: Recorder, rows: int, lanes: int):
         self.words: dict[tuple[int, int, int], list[int]] = {}
-        for kind, mask, address, word in zip(*(recorder[p] for p in ("kind", "write_rows", "write_address", "write_data")),
-                                             strict=True):
+        for kind, mask, address, word in zip(
+            *(recorder[p] for p in ("kind", "write_rows", "write_address", "write_data")), strict=True
+        ):
             block = unpack_array(word, 32, rows * lanes).reshape(lanes, rows) if mask else None
             for row in (r for r in range(rows) if mask >> r & 1):
                 assert (kind, row, address) not in self.words, f"row {row}, word {address} is written twice"
@@ -69,7 +70,7 @@ def corners(rng: np.random.Generator, length: int) -> np.ndarray:
     """FP16 patterns, (length,): both zeros, subnormals, the largest, infinity, a NaN."""
     patterns = rng.integers(0, 1 << 16, length).astype(np.uint16)
     special = [0x8000, 1, 0x83FF, 0x7BFF, 0xFC00, 0x7E12, 0x0400, 0x0000][:length]
-    patterns[:len(special)] = special
+    patterns[: len(special)] = special
     return patterns
 
 

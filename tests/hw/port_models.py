@@ -42,8 +42,9 @@ class Recorder:
             await self.edge
 
 
-async def serve(dut: Any, name: str, address: str, data: str, read: Callable[[int], int], enable: str | None = None,
-                choice: str | None = None) -> None:
+async def serve(
+    dut: Any, name: str, address: str, data: str, read: Callable[[int], int], enable: str | None = None, choice: str | None = None
+) -> None:
     """A memory's read port: `read(address)` appears at `data` a cycle later; without `enable` it holds.
 
     With `choice`, a port that selects the memory, `read` gets its value as second argument.
@@ -64,8 +65,11 @@ async def acknowledge(dut: Any, name: str, request: str, beats: str = "o", delay
     """`write_idle` of a write port: low from an accepted request until `delay` cycles after its last beat."""
     edge = RisingEdge(getattr(dut, f"{name}_clk"))
     idle = getattr(dut, f"{name}__write_idle")
-    pins = {(stream, part): getattr(dut, f"{name}__{stream}__{part}")
-            for stream in (request, beats) for part in ("valid", "ready", "payload")}
+    pins = {
+        (stream, part): getattr(dut, f"{name}__{stream}__{part}")
+        for stream in (request, beats)
+        for part in ("valid", "ready", "payload")
+    }
     left = quiet = 0
     while True:
         idle.value = int(not left and not quiet)
@@ -88,7 +92,7 @@ def writes_of(requests: Sequence[int], beats: Sequence[int], beat_bytes: int) ->
     for request in requests:
         address, count = request & ((1 << 64) - 1), request >> 64
         assert address not in written, f"{address:#x} is written twice"
-        written[address] = b"".join(beat.to_bytes(beat_bytes, "little") for beat in beats[at:at + count])
+        written[address] = b"".join(beat.to_bytes(beat_bytes, "little") for beat in beats[at : at + count])
         at += count
     assert at == len(beats), f"{len(beats)} beats for requests of {at}"
     return written
@@ -107,7 +111,7 @@ def table_word(records: np.ndarray) -> int:
 def beats_of(raw: bytes, beat_bytes: int, filler: int = 0xA5) -> list[int]:
     """Whole beats; what lies past the end in memory is `filler`."""
     raw += bytes([filler]) * (-len(raw) % beat_bytes)
-    return [int.from_bytes(raw[at:at + beat_bytes], "little") for at in range(0, len(raw), beat_bytes)]
+    return [int.from_bytes(raw[at : at + beat_bytes], "little") for at in range(0, len(raw), beat_bytes)]
 
 
 async def pulse(dut, name: str, port: str) -> None:

@@ -16,7 +16,7 @@ UNITS = units()
 #: Zero, a subnormal, the least and largest normal numbers, about 1e-5 from both sides, INVALID.
 MAGNITUDES = [0, 1, 0x00800000, 0x7F7FFFFF, 0x3727C5AB, 0x3727C5AC, 0x3727C5AD, 0x7FC00000, 0x3F800000]
 SUMS = [*MAGNITUDES, 1 << 31, 0xBF800000]
-COUNT = 36
+COUNT = 24
 
 
 class Model:

@@ -34,7 +34,7 @@ class Store:
 
     def word(self, index, value):
         """A word of the KEY or VALUE buffer; garbage past its end."""
-        part = self.vectors[value][:, index * self.size:(index + 1) * self.size]
+        part = self.vectors[value][:, index * self.size : (index + 1) * self.size]
         return pack_array(part, 8) if part.size else (1 << 8 * self.rows * self.size) - 1
 
     def scale(self, slot):
@@ -44,7 +44,7 @@ class Store:
     def records(self, slots, count):
         """Drives rows with these slots; rows past `count` are zero."""
         table = np.frombuffer(self.rng.bytes(ROW_BYTES * self.rows), ROW).copy()
-        table["slot"], table["token"] = slots, self.rng.permutation(1000)[:self.rows]
+        table["slot"], table["token"] = slots, self.rng.permutation(1000)[: self.rows]
         table[count:] = np.zeros(1, ROW)
         self.pin("table").value, self.pin("count").value = table_word(table), count
         return table
@@ -54,7 +54,7 @@ class Store:
         layout = KvLayout(layers=1, kv_heads=1, head_dim=dim, context=8, beat_bytes=self.size)
         raw = b""
         for row in range(count):
-            record = self.vectors[value][row, :layout.padded_dim].tobytes()
+            record = self.vectors[value][row, : layout.padded_dim].tobytes()
             if not value:
                 record += self.scales[:, row].astype("<u4").tobytes()
                 record += bytes(layout.key_record - len(record))
@@ -78,9 +78,14 @@ async def stores(dut, name, traffic):
         for value in (0, 1):
             raw, record = unit.expected(value, dim, count)
             recorder = Recorder(dut, name, ["done", "bad_row", "write_idle"])
-            result = await exchange_all(dut, name, {"command": [unit.command(0, value, record)], "i": []},
-                                        {"write_request": 1, "read_request": 0, "o": len(raw) // unit.size},
-                                        traffic=traffic, linger=LINGER)
+            result = await exchange_all(
+                dut,
+                name,
+                {"command": [unit.command(0, value, record)], "i": []},
+                {"write_request": 1, "read_request": 0, "o": len(raw) // unit.size},
+                traffic=traffic,
+                linger=LINGER,
+            )
             recorder.stop()
             got = writes_of(result["write_request"].payloads, result.o.payloads, unit.size)
             assert got == {unit.base + unit.region + slot * record: raw}, f"value {value}, {dim} columns, {count} rows"
@@ -107,8 +112,14 @@ async def slots_must_follow(dut, name):
             unit.records(slots, count)
             raw, record = unit.expected(1, unit.size, count)
             recorder = Recorder(dut, name, ["bad_row"])
-            await exchange_all(dut, name, {"command": [unit.command(0, 1, record)]},
-                               {"write_request": 1, "o": len(raw) // unit.size}, traffic="flat out", linger=LINGER)
+            await exchange_all(
+                dut,
+                name,
+                {"command": [unit.command(0, 1, record)]},
+                {"write_request": 1, "o": len(raw) // unit.size},
+                traffic="flat out",
+                linger=LINGER,
+            )
             recorder.stop()
             assert len(recorder.cycles("bad_row")) == (count > row and change != 0), f"row {row} {change:+}, {count} rows"
 
@@ -120,15 +131,20 @@ async def moves(dut, name, traffic):
     await start(dut, name)
     unit = Store(dut, name)
     for count in {unit.rows, 1}:
-        table = unit.records(unit.rng.permutation(500)[:unit.rows], count)
+        table = unit.records(unit.rng.permutation(500)[: unit.rows], count)
         beats = 1 + count % 3
         record = beats * unit.size
         raws = [unit.rng.bytes(record) for _ in range(count)]
         words = beats_of(b"".join(raws), unit.size)
         recorder = Recorder(dut, name, ["done", "bad_row", "write_idle"])
-        result = await exchange_all(dut, name, {"command": [unit.command(1, count % 2, record)], "i": words},
-                                    {"write_request": count, "read_request": count, "o": len(words)},
-                                    traffic=traffic, linger=LINGER)
+        result = await exchange_all(
+            dut,
+            name,
+            {"command": [unit.command(1, count % 2, record)], "i": words},
+            {"write_request": count, "read_request": count, "o": len(words)},
+            traffic=traffic,
+            linger=LINGER,
+        )
         recorder.stop()
         at = [unit.base + unit.region + int(slot) * record for slot in table["slot"]]
         source = [unit.base + unit.region + int(slot) * record for slot in table["token"]]
@@ -137,7 +153,7 @@ async def moves(dut, name, traffic):
         assert got == dict(zip(at[:count], raws, strict=True)) and list(got) == at[:count]
         for row in range(1, count):
             before = result.o.cycles[row * beats - 1]
-            assert any(recorder["write_idle"][before + 1:result["read_request"].cycles[row]]), "read before it is written"
+            assert any(recorder["write_idle"][before + 1 : result["read_request"].cycles[row]]), "read before it is written"
         (done,) = recorder.cycles("done")
         assert done == recorder["write_idle"].index(1, result.o.cycles[-1] + 1)
         assert recorder.cycles("bad_row") == []
@@ -157,8 +173,12 @@ async def results(dut, name, traffic):
         table = table.copy()
         table["index"][0, -1] = 0xFFFFFFFF
         base = int(rng.integers(1 << 40)) << 6
-        for port, value in (("best_index", pack_array(table["index"], 32)),
-                            ("best_logit", pack_array(table["logit"].view(np.uint32), 32)), ("base", base), ("count", count)):
+        for port, value in (
+            ("best_index", pack_array(table["index"], 32)),
+            ("best_logit", pack_array(table["logit"].view(np.uint32), 32)),
+            ("base", base),
+            ("count", count),
+        ):
             getattr(dut, f"{name}__{port}").value = value
         raw = b"".join(table[row].tobytes() + bytes(stride - 8 * k) for row in range(count))
         await pulse(dut, name, "start")

@@ -14,9 +14,11 @@ from terntable.hw.spec.numbers import INVALID
 from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.half_to_float import half_to_float
 
-SETS = {"least": {"rows": 1, "lanes": 1, "width": 1, "depth": 1},
-        "odd": {"rows": 3, "lanes": 2, "width": 8, "depth": 5},
-        "wide": {"rows": 8, "lanes": 4, "width": 32, "depth": 64}}
+SETS = {
+    "least": {"rows": 1, "lanes": 1, "width": 1, "depth": 1},
+    "odd": {"rows": 3, "lanes": 2, "width": 8, "depth": 5},
+    "wide": {"rows": 8, "lanes": 4, "width": 32, "depth": 64},
+}
 
 #: Converters side by side, so that all 65536 numbers take few steps.
 CONVERTERS = 32
@@ -38,8 +40,12 @@ class Converters(wiring.Component):
 
 def units():
     memories = {f"memory_{name}": ColumnMemory(**sizes) for name, sizes in SETS.items()}
-    readers = {f"reader_{name}": ColumnReader(shape=columns(rows=sizes["rows"], lanes=sizes["lanes"], width=sizes["width"]),
-                                              depth=sizes["depth"]) for name, sizes in SETS.items()}
+    readers = {
+        f"reader_{name}": ColumnReader(
+            shape=columns(rows=sizes["rows"], lanes=sizes["lanes"], width=sizes["width"]), depth=sizes["depth"]
+        )
+        for name, sizes in SETS.items()
+    }
     return {**memories, **readers, "half": Converters()}
 
 
@@ -67,5 +73,5 @@ def test_twin_against_the_format():
         if exponent == 31:
             assert got[pattern] == INVALID
             continue
-        value = (-1) ** sign * ((1024 + fraction) * 2.0 ** (exponent - 25) if exponent else fraction * 2.0 ** -24)
+        value = (-1) ** sign * ((1024 + fraction) * 2.0 ** (exponent - 25) if exponent else fraction * 2.0**-24)
         assert float(np.uint32(got[pattern]).view(np.float32)) == value and got[pattern] >> 31 == sign

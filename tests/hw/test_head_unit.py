@@ -7,11 +7,20 @@ from terntable.hw.head_unit import HeadUnit
 from terntable.hw.int8_array import Int8Array
 from terntable.hw.spec.config import HardwareConfig
 
-SMALL = {"max_intermediate": 64, "max_heads": 1, "max_kv_heads": 1, "max_group": 1, "max_head_dim": 8, "max_context": 8,
-         "max_qkv": 32}
-SETS = {"least": HardwareConfig(name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL),
-        "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL),
-        "wide": HardwareConfig(name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL)}
+SMALL = {
+    "max_intermediate": 64,
+    "max_heads": 1,
+    "max_kv_heads": 1,
+    "max_group": 1,
+    "max_head_dim": 8,
+    "max_context": 8,
+    "max_qkv": 32,
+}
+SETS = {
+    "least": HardwareConfig(name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL),
+    "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL),
+    "wide": HardwareConfig(name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL),
+}
 
 
 class WithArray(wiring.Component):

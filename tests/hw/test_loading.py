@@ -6,24 +6,38 @@ from terntable.hw.kv_fetch import KvFetch
 from terntable.hw.row_loader import RowLoader
 from terntable.hw.row_table import RowTable
 
-TABLES = {"table_least": {"rows": 1, "beat_bytes": 8}, "table_odd": {"rows": 3, "beat_bytes": 16},
-          "table_wide": {"rows": 8, "beat_bytes": 64}}
-LOADERS = {"loader_least": {"rows": 1, "lanes": 2, "beat_bytes": 8, "depth": 12},
-           "loader_odd": {"rows": 3, "lanes": 2, "beat_bytes": 32, "depth": 40},
-           "loader_wide": {"rows": 4, "lanes": 4, "beat_bytes": 16, "depth": 20}}
+TABLES = {
+    "table_least": {"rows": 1, "beat_bytes": 8},
+    "table_odd": {"rows": 3, "beat_bytes": 16},
+    "table_wide": {"rows": 8, "beat_bytes": 64},
+}
+LOADERS = {
+    "loader_least": {"rows": 1, "lanes": 2, "beat_bytes": 8, "depth": 12},
+    "loader_odd": {"rows": 3, "lanes": 2, "beat_bytes": 32, "depth": 40},
+    "loader_wide": {"rows": 4, "lanes": 4, "beat_bytes": 16, "depth": 20},
+}
 FETCHES = {"fetch_least": {"beat_bytes": 8}, "fetch_odd": {"beat_bytes": 16}, "fetch_wide": {"beat_bytes": 64}}
 
 
 def test_loads(simulate):
-    simulate({**{name: RowTable(**sizes) for name, sizes in TABLES.items()},
-              **{name: RowLoader(**sizes) for name, sizes in LOADERS.items()},
-              **{name: KvFetch(**sizes) for name, sizes in FETCHES.items()}}, "tests.hw.loading_bench")
+    simulate(
+        {
+            **{name: RowTable(**sizes) for name, sizes in TABLES.items()},
+            **{name: RowLoader(**sizes) for name, sizes in LOADERS.items()},
+            **{name: KvFetch(**sizes) for name, sizes in FETCHES.items()},
+        },
+        "tests.hw.loading_bench",
+    )
 
 
-@pytest.mark.parametrize("change,message", [
-    ({"rows": 0}, "rows must be a positive integer, not 0"),
-    ({"beat_bytes": 4}, "beat_bytes must be 8, 16, 32 or 64, not 4"),
-    ({"beat_bytes": 128}, "beat_bytes must be 8, 16, 32 or 64, not 128")])
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        ({"rows": 0}, "rows must be a positive integer, not 0"),
+        ({"beat_bytes": 4}, "beat_bytes must be 8, 16, 32 or 64, not 4"),
+        ({"beat_bytes": 128}, "beat_bytes must be 8, 16, 32 or 64, not 128"),
+    ],
+)
 def test_table_sizes_checked(change, message):
     with pytest.raises(ValueError, match=message):
         RowTable(**{**TABLES["table_odd"], **change})

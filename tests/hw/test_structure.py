@@ -51,6 +51,8 @@ TEST = {
     "attention_sizes": "test_attention",
     "attention_values": "test_attention",
     "attention_weights": "test_attention",
+    "column_memory": "test_buffers",
+    "column_reader": "test_buffers",
     "exp2": "test_kernels",
     "float_add": "test_kernels",
     "float_bits": "test_kernels",
@@ -65,12 +67,22 @@ TEST = {
     "float_sqrt": "test_kernels",
     "float_to_fixed": "test_kernels",
     "float_to_int": "test_kernels",
+    "half_to_float": "test_buffers",
     "kernel": "test_kernels",
+    "kv_fetch": "test_loading",
+    "kv_store": "test_storing",
     "lane_pair": "test_lanes",
+    "result_writer": "test_storing",
+    "row_loader": "test_loading",
+    "row_table": "test_loading",
 }
 
-#: Files without hardware of their own.
-NO_TEST = {"shapes": "names layouts"}
+#: Files without a bench of their own, and why.
+NO_TEST = {
+    "accelerator": "is the whole machine, which tests/system runs against models/golden/machine.py",
+    "datapath": "wires the units together; tests/system runs it in the whole machine",
+    "shapes": "names layouts",
+}
 
 UNITS = sorted(path.stem for path in HARDWARE.glob("*.py") if path.stem != "__init__")
 

@@ -4,9 +4,11 @@ import pytest
 
 from terntable.hw.vector import VectorUnit
 
-SETS = {"least": {"rows": 1, "lanes": 2, "beat_bytes": 8, "depth": 64},
-        "odd": {"rows": 2, "lanes": 2, "beat_bytes": 32, "depth": 96},
-        "wide": {"rows": 1, "lanes": 4, "beat_bytes": 64, "depth": 128}}
+SETS = {
+    "least": {"rows": 1, "lanes": 2, "beat_bytes": 8, "depth": 64},
+    "odd": {"rows": 2, "lanes": 2, "beat_bytes": 32, "depth": 96},
+    "wide": {"rows": 1, "lanes": 4, "beat_bytes": 64, "depth": 128},
+}
 
 
 def test_matches_twin(simulate):

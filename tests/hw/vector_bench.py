@@ -25,8 +25,8 @@ class Bench:
         self.columns = self.unit.depth
         self.rng = np.random.default_rng([SEED, *map(ord, name)])
         self.x, self.y, self.rope = (self.floats(self.rows, self.columns) for _ in range(3))
-        self.partial = self.rng.integers(-2**24, 2**24, (self.rows, self.columns)).astype(np.int32)
-        self.partial[:, :4] = [0, -1, 2**31 - 1, -2**31]
+        self.partial = self.rng.integers(-(2**24), 2**24, (self.rows, self.columns)).astype(np.int32)
+        self.partial[:, :4] = [0, -1, 2**31 - 1, -(2**31)]
         self.scalars = {port: self.floats(self.rows) for port in FACTORS}
         for port, values in self.scalars.items():
             self.pin(port).value = pack_array(float32.to_bits(values), 32)
@@ -40,7 +40,7 @@ class Bench:
         return (self.rng.normal(size=shape) * np.exp(self.rng.normal(size=shape))).astype(np.float32)
 
     def word(self, matrix, address):
-        part = matrix[:, address * self.lanes:(address + 1) * self.lanes]
+        part = matrix[:, address * self.lanes : (address + 1) * self.lanes]
         return pack_array(np.ascontiguousarray(part.T).view(np.uint32), 32) if part.size else 0
 
     async def memory(self, port):
@@ -74,7 +74,7 @@ class Bench:
             return lanes.relu2(main, factor), None
         if mode == VecMode.MULTIPLY:
             return lanes.multiply(main, factor, self.y[:, to]), None
-        pairs = self.rope[:, :main.shape[1]]
+        pairs = self.rope[:, : main.shape[1]]
         return lanes.rope(main, pairs[:, 0::2], pairs[:, 1::2])
 
     async def run(self, mode, source, destination, length, offset, offset2, traffic, bits=8):
@@ -86,15 +86,16 @@ class Bench:
         command = mode | source << 4 | destination << 7 | length << 10 | offset << 26 | offset2 << 42 | (bits == 16) << 58
         words = length // self.lanes
         whole = 2 * words + self.unit.SUM_LATENCY + 8 * len(weights) + 12
-        result = await exchange_all(self.dut, self.name, {"command": [command], "weights": weights}, {}, traffic=traffic,
-                                    linger=whole)
+        result = await exchange_all(
+            self.dut, self.name, {"command": [command], "weights": weights}, {}, traffic=traffic, linger=whole
+        )
         recorder.stop()
         what = f"{mode!r}, {length} columns from {offset} to {offset2}"
         (done,) = recorder.cycles("done")
         accepted = result["command"].cycles[0]
         assert recorder.cycles("busy") == list(range(accepted + 1, done + 1)), what
         if mode == VecMode.SUMSQ:
-            wanted = lanes.sumsq({Buffer.X: self.x, Buffer.Y: self.y}[source][:, offset:offset + length])
+            wanted = lanes.sumsq({Buffer.X: self.x, Buffer.Y: self.y}[source][:, offset : offset + length])
             assert recorder["sum"][done] == pack_array(float32.to_bits(wanted), 32), what
             assert not recorder.cycles("write_valid") and done == accepted + words + self.unit.SUM_LATENCY, what
             return
@@ -120,12 +121,20 @@ class Bench:
 
 
 #: Mode, source, destination.
-CASES = [(VecMode.SUMSQ, Buffer.X, Buffer.X), (VecMode.SUMSQ, Buffer.Y, Buffer.X),
-         (VecMode.NORM, Buffer.X, Buffer.Y), (VecMode.NORM, Buffer.Y, Buffer.Y),
-         (VecMode.QUANT, Buffer.Y, Buffer.ACT), (VecMode.QUANT, Buffer.Y, Buffer.KEY), (VecMode.QUANT, Buffer.Y, Buffer.HEAD),
-         (VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y), (VecMode.ADD, Buffer.PARTIAL, Buffer.X),
-         (VecMode.RELU2, Buffer.PARTIAL, Buffer.Y), (VecMode.MULTIPLY, Buffer.PARTIAL, Buffer.Y),
-         (VecMode.ROPE, Buffer.Y, Buffer.Y)]
+CASES = [
+    (VecMode.SUMSQ, Buffer.X, Buffer.X),
+    (VecMode.SUMSQ, Buffer.Y, Buffer.X),
+    (VecMode.NORM, Buffer.X, Buffer.Y),
+    (VecMode.NORM, Buffer.Y, Buffer.Y),
+    (VecMode.QUANT, Buffer.Y, Buffer.ACT),
+    (VecMode.QUANT, Buffer.Y, Buffer.KEY),
+    (VecMode.QUANT, Buffer.Y, Buffer.HEAD),
+    (VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y),
+    (VecMode.ADD, Buffer.PARTIAL, Buffer.X),
+    (VecMode.RELU2, Buffer.PARTIAL, Buffer.Y),
+    (VecMode.MULTIPLY, Buffer.PARTIAL, Buffer.Y),
+    (VecMode.ROPE, Buffer.Y, Buffer.Y),
+]
 
 
 @cocotb.test()
@@ -137,9 +146,12 @@ async def matches(dut, name, traffic):
     for mode, source, destination in CASES:
         lengths = (bench.lanes, 5 * bench.lanes, bench.columns // 2) if traffic == "flat out" else (5 * bench.lanes,)
         for length in lengths:
-            offset, offset2 = (bench.lanes * int(k) for k in bench.rng.integers((bench.columns - length) // bench.lanes + 1, size=2))
-            await bench.run(mode, source, destination, length, offset, offset2, traffic,
-                            bits=16 if destination == Buffer.HEAD else 8)
+            offset, offset2 = (
+                bench.lanes * int(k) for k in bench.rng.integers((bench.columns - length) // bench.lanes + 1, size=2)
+            )
+            await bench.run(
+                mode, source, destination, length, offset, offset2, traffic, bits=16 if destination == Buffer.HEAD else 8
+            )
 
 
 @cocotb.test()

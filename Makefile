@@ -1,0 +1,92 @@
+# Everything a user or contributor runs. `make` alone lists it.
+.DEFAULT_GOAL := help
+
+# The Python that makes .venv. Everything after that runs with .venv's own.
+PY_HOST ?= $(or $(shell command -v python3.11),python3)
+PY      := .venv/bin/python
+PIP     := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# More for pip's command line, such as an index with a smaller build of torch.
+PIP_ARGS ?=
+
+PROMPT ?= In the beginning
+TOKENS ?= 16
+SEED   ?= 1
+JOBS   ?= 2
+# More for pytest's command line, such as `ARGS='tests/hw -x'`.
+ARGS   ?=
+FOLDERS := hw sim host models quant
+
+# Relative, because make cuts a list of absolute paths at the spaces that a checkout's path may hold.
+export PATH := .venv/bin:$(PATH)
+
+.PHONY: help setup setup-sim sim test waves lint types wheel train figures clean
+
+help:       ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: .venv/setup.stamp         ## whole environment in .venv: simulator, torch, test tools
+
+setup-sim: .venv/sim.stamp       ## the part of it that `make sim` needs, without torch
+
+sim: .venv/sim.stamp             ## PROMPT and TOKENS: text from the shipped model on the simulated accelerator
+	@.venv/bin/terntable generate --model kjv --device sim --check --prompt "$$PROMPT" --max-tokens "$$TOKENS"
+sim: export PROMPT := $(PROMPT)
+sim: export TOKENS := $(TOKENS)
+
+test: .venv/setup.stamp          ## every test; SEED repeats a failure, JOBS is processes, ARGS goes to pytest
+	SEED=$(SEED) $(PY) -m pytest -n $(JOBS) $(ARGS)
+
+waves: .venv/sim.stamp           ## waveform of one pass of a small model, in build/waves.vcd
+	$(PY) -m terntable.host.waves build/waves.vcd
+
+lint: .venv/setup.stamp          ## ruff, also the ban on bare folder imports
+	$(PY) -m ruff check .
+
+types: .venv/setup.stamp         ## mypy on the installed name, through links that git ignores
+	@mkdir -p .link/terntable
+	@for folder in $(FOLDERS); do ln -sfn ../../$$folder .link/terntable/$$folder; done
+	MYPYPATH=.link $(PY) -m mypy -p terntable
+
+wheel: .venv/setup.stamp         ## build the wheel, compare its files with git, import it in a bare environment
+	$(PY) .ci/wheel.py
+
+train: .venv/setup.stamp         ## train the shipped model anew (hours, resumes) and write models/kjv
+	$(PY) -m terntable.models.kjv_recipe.train
+	$(PY) -m terntable.models.kjv_recipe.export
+
+figures: .venv/setup.stamp       ## the slower measurements that docs/figures.md records
+	$(PY) -m terntable.models.kjv_recipe.evaluate --model exported
+	$(PY) -m terntable.models.kjv_recipe.evaluate --model ngram
+	.venv/bin/terntable info kjv
+	.venv/bin/terntable generate --model kjv --device sim --prompt "In the beginning" --max-tokens 16 --json
+
+clean:      ## all that make wrote, except .venv
+	rm -rf .link build sim_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Each stamp is touched last, so a step that failed is repeated and one that is done costs nothing.
+.venv/made.stamp:
+	@command -v $(PY_HOST) >/dev/null || { echo "Python is missing: apt install python3-venv" >&2; exit 1; }
+	@$(PY_HOST) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "$(PY_HOST) is older than Python 3.10: name another, as in make PY_HOST=python3.11" >&2; exit 1; }
+	@$(PY_HOST) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
+	@test -x $(PY) || { echo "Making .venv"; $(PY_HOST) -m venv .venv; }
+	@touch $@
+
+.venv/tools.stamp: .venv/made.stamp
+	@for tool in g++ perl; do command -v $$tool >/dev/null || \
+	    { echo "$$tool is missing, which the simulator is built with: apt install $$tool" >&2; exit 1; }; done
+	@touch $@
+
+.venv/sim.stamp: .venv/tools.stamp pyproject.toml setup.py constraints.txt
+	@echo "Installing the simulator's packages"
+	@$(PIP) $(PIP_ARGS) -e '.[sim]'
+	@touch $@
+
+.venv/setup.stamp: .venv/sim.stamp
+	@echo "Installing torch and the test tools, which takes minutes"
+	@$(PY) -c 'import find_libpython' 2>/dev/null || $(PIP) $(PIP_ARGS) find_libpython
+	@$(PY) -c 'import sys, find_libpython; sys.exit(find_libpython.find_libpython() is None)' || \
+	    { echo "Python's shared library is missing, which cocotb loads: apt install python3-dev" >&2; exit 1; }
+	@$(PIP) $(PIP_ARGS) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,250 @@
+"""Runs in the simulator; see test_sequencer.py."""
+
+import random
+
+import cocotb
+import numpy as np
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
+
+from terntable.hw.sequencer import Owner, Sequencer
+from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, ROW_BYTES, Buffer, Fault, Op, VecMode
+from terntable.hw.vector import PARTIAL_MODES
+from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, reset, start
+from tests.hw.port_models import Recorder, beats_of, pulse
+from tests.hw.test_sequencer import LIMITS, SETS
+
+#: Outputs of the sequencer that are recorded in every cycle.
+WATCHED = (
+    "busy",
+    "done",
+    "owner",
+    "table_start",
+    "op",
+    "descriptor",
+    "index",
+    "unit_start",
+    "unit_ready",
+    "unit_done",
+    "factor_start",
+    "factor_ready",
+    "factor_done",
+    "completed",
+    "fault",
+)
+BASES = {"rows_base": 0x123456780, "program_base": 0x9_0000_0040, "stream_base": 0xFEDC_BA98_7640}
+
+
+def descriptor(op, rng, **fields):
+    """One legal descriptor with its other fields at random."""
+    item = np.frombuffer(rng.bytes(DESCRIPTOR.itemsize), DESCRIPTOR).copy()[0]
+    item["op"], item["length"] = op, rng.integers(1, LIMITS.get(op, 1) + 1)
+    # Every length and offset that a unit takes fits its buffers.
+    item["offset"], item["offset2"] = 16, 0
+    if op == Op.VEC:
+        item["length"] = 32
+        item["a"], item["b"], item["c"] = rng.integers(len(VecMode)), rng.integers(3), rng.integers(len(Buffer))
+    if op == Op.ATTENTION:
+        item["a"], item["b"] = 0, 1
+    for name, value in fields.items():
+        item[name] = value
+    return item
+
+
+def as_word(item) -> int:
+    return int.from_bytes(item.tobytes(), "little")
+
+
+class Units:
+    """The row table, the scalar unit's factor step and the running unit, each answering after some cycles."""
+
+    def __init__(self, dut, name, any_output, slow):
+        self.dut, self.name = dut, name
+        self.edge, self.rng = RisingEdge(getattr(dut, f"{name}_clk")), random.Random(f"{SEED}{name}{slow}")
+        self.any_output, self.slow = any_output, slow
+        self.tasks = [cocotb.start_soon(self.table()), *(cocotb.start_soon(self.unit(kind)) for kind in ("unit", "factor"))]
+
+    def pin(self, port):
+        return getattr(self.dut, f"{self.name}__{port}")
+
+    def stop(self):
+        for task in self.tasks:
+            task.cancel()
+
+    async def wait(self, condition):
+        while True:
+            await ReadOnly()
+            met = condition()
+            await self.edge
+            if met:
+                return
+
+    async def rest(self):
+        for _ in range(self.rng.randrange(4) if self.slow else 0):
+            await self.edge
+
+    async def pulse(self, port):
+        self.pin(port).value = 1
+        await self.edge
+        self.pin(port).value = 0
+
+    async def table(self):
+        self.pin("any_output").value = not self.any_output
+        while True:
+            await self.wait(lambda: int(self.pin("owner").value) == Owner.ROWS)
+            await self.rest()
+            self.pin("any_output").value = self.any_output
+            await self.pulse("table_done")
+
+    async def unit(self, kind):
+        while True:
+            await self.wait(lambda: int(self.pin(f"{kind}_start").value))
+            await self.rest()
+            await self.pulse(f"{kind}_ready")
+            await self.rest()
+            await self.pulse(f"{kind}_done")
+
+
+def dispatched(program, any_output):
+    """What starts, in order: (kind, index, descriptor); and how many descriptors are completed."""
+    events = []
+    for index, item in enumerate(program):
+        if item["op"] == Op.END:
+            return events, index
+        if item["op"] == Op.HEAD and not any_output:
+            continue
+        if item["op"] == Op.VEC and item["a"] in PARTIAL_MODES:
+            events.append(("factor", index, as_word(item)))
+        events.append(("unit", index, as_word(item)))
+    raise AssertionError("A program ends with END")
+
+
+def risings(recorder, port):
+    values = [0, *recorder[port]]
+    return [now for now, (before, after) in enumerate(zip(values, values[1:], strict=False)) if after and not before]
+
+
+async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
+    """One pass, compared from start to END."""
+    size = SETS[name]["beat_bytes"]
+    events, completed = dispatched(program, any_output)
+    blocks = completed // FETCH_DESCRIPTORS + 1
+    padded = b"".join(item.tobytes() for item in program).ljust(FETCH_DESCRIPTORS * DESCRIPTOR.itemsize * blocks, b"\0")
+    stream = beats_of(padded[: FETCH_DESCRIPTORS * DESCRIPTOR.itemsize * blocks], size)
+    for port, value in (*BASES.items(), ("rows_count", count), ("stream_beats", beats[0]), ("head_beats", beats[1])):
+        getattr(dut, f"{name}__{port}").value = value
+    total = beats[0] + (beats[1] if any_output else 0)
+    units = Units(dut, name, any_output, traffic != "flat out")
+    recorder = Recorder(dut, name, WATCHED)
+    cocotb.start_soon(pulse(dut, name, "start"))
+    result = await exchange_all(
+        dut, name, {"i": stream}, {"request": 1 + blocks, "stream_request": int(total != 0)}, traffic=traffic, limit=60, linger=0
+    )
+    for _ in range(100 * (completed + 1)):
+        if recorder.cycles("done") or any(recorder["fault"]):
+            break
+        await RisingEdge(getattr(dut, f"{name}_clk"))
+    await ClockCycles(getattr(dut, f"{name}_clk"), 4)
+    recorder.stop()
+    units.stop()
+    assert not any(recorder["fault"]) and len(recorder.cycles("done")) == 1
+    block_bytes = FETCH_DESCRIPTORS * DESCRIPTOR.itemsize
+    assert result["request"].payloads == [
+        BASES["rows_base"] | count * ROW_BYTES // size << 64,
+        *(BASES["program_base"] + n * block_bytes | block_bytes // size << 64 for n in range(blocks)),
+    ]
+    assert result["stream_request"].payloads == ([BASES["stream_base"] | total << 64] if total else [])
+    starts = sorted((now, kind) for kind in ("unit", "factor") for now in risings(recorder, f"{kind}_start"))
+    assert [(kind, recorder["index"][now], recorder["descriptor"][now]) for now, kind in starts] == events
+    assert all(recorder["op"][now] == recorder["descriptor"][now] & 255 for now, _ in starts)
+    assert len(recorder.cycles("completed")) == completed and len(recorder.cycles("table_start")) == 1
+    for kind in ("unit", "factor"):
+        for now in recorder.cycles(f"{kind}_start"):
+            assert recorder["owner"][now] == (Owner.UNIT if kind == "unit" else Owner.SEQUENCER)
+    for done in recorder.cycles("unit_done"):
+        after = [(now, kind) for now, kind in starts if now > done]
+        if (
+            after
+            and after[0][1] == "unit"
+            and recorder["index"][after[0][0]] == recorder["index"][done] + 1
+            and (recorder["index"][done] + 1) % FETCH_DESCRIPTORS
+        ):
+            assert after[0][0] == done + Sequencer.LATENCY
+    first, last = risings(recorder, "busy")[0], recorder.cycles("done")[0]
+    assert recorder.cycles("busy") == list(range(first, last + 1))
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
+async def runs(dut, name, traffic):
+    """Every opcode and mode; programs that end in, at the end of and right after a block; with and without a head."""
+    await start(dut, name)
+    rng = np.random.default_rng([SEED, *map(ord, name)])
+    whole = [descriptor(op, rng) for op in Op if op not in (Op.END, Op.VEC)]
+    whole += [descriptor(Op.VEC, rng, a=mode) for mode in VecMode]
+    end = descriptor(Op.END, rng)
+    rows = SETS[name]["rows"]
+    await run(dut, name, [end], True, traffic, 1, beats=(0, 0))
+    await run(dut, name, [*whole[7:15], whole[7], end], False, traffic, rows, beats=(0, 9))
+    for any_output in (True, False):
+        await run(dut, name, [*whole, *whole[:4], end], any_output, traffic, rows)
+    if traffic == "flat out":
+        await run(dut, name, [*whole, end], True, traffic, 1)
+        await run(dut, name, [*whole, whole[0], end], True, traffic, rows)
+        await run(dut, name, [*whole, *whole, *whole[:2], end], True, traffic, rows)
+
+
+def illegal(rng, sizes):
+    """Descriptors that no unit may see."""
+    group, inputs = sizes["max_group"], sizes["max_inputs"]
+    yield from (descriptor(op, rng) for op in (10, 11, 128, 255))
+    for op, limit in LIMITS.items():
+        yield from (descriptor(op, rng, length=length) for length in (0, limit + 1, 1 << 16, 1 << 31))
+    yield from (
+        descriptor(Op.VEC, rng, **{field: value})
+        for field, value in (("a", 8), ("a", 255), ("b", 3), ("b", 128), ("c", 8), ("c", 255))
+    )
+    for op in (Op.MATMUL, Op.HEAD):
+        yield from (descriptor(op, rng, offset=offset) for offset in (0, inputs + 1, 1 << 16))
+    yield from (descriptor(Op.ATTENTION, rng, b=b) for b in (0, group + 1, 255))
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS))
+async def refuses_descriptors(dut, name):
+    """The fault lasts a cycle and names the descriptor; nothing starts, and nothing goes on until a reset."""
+    rng = np.random.default_rng([SEED, *map(ord, name)])
+    await start(dut, name)
+    for number, bad in enumerate(illegal(rng, SETS[name])):
+        await reset(dut, name, cycles=1)
+        # The illegal one is the first, then the second and so on, so that all places are met.
+        at = number % FETCH_DESCRIPTORS if number % 8 == 0 else 0
+        program = [*[descriptor(Op.SCALAR, rng)] * at, bad, descriptor(Op.END, rng)]
+        raw = b"".join(item.tobytes() for item in program).ljust(FETCH_DESCRIPTORS * DESCRIPTOR.itemsize, b"\0")
+        stream = beats_of(raw[: FETCH_DESCRIPTORS * DESCRIPTOR.itemsize], SETS[name]["beat_bytes"])
+        for port, value in (*BASES.items(), ("rows_count", 1), ("stream_beats", 1)):
+            getattr(dut, f"{name}__{port}").value = value
+        units, recorder = Units(dut, name, True, False), Recorder(dut, name, WATCHED)
+        cocotb.start_soon(pulse(dut, name, "start"))
+        await exchange_all(dut, name, {"i": stream}, {"request": 2, "stream_request": 1}, traffic="flat out", linger=8 + 7 * at)
+        recorder.stop()
+        units.stop()
+        (now,) = recorder.cycles("fault")
+        assert recorder["fault"][now] == Fault.BAD_DESCRIPTOR and recorder["index"][now] == at, bad
+        assert len(recorder.cycles("unit_done")) == at and not recorder.cycles("done"), bad
+        assert recorder["busy"][-1] and not any(recorder[f"{kind}_start"][-1] for kind in ("unit", "factor")), bad
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS))
+async def refuses_rows(dut, name):
+    """No rows, one too many, and a count whose low bits look right: no request is made."""
+    await start(dut, name)
+    for count in (0, SETS[name]["rows"] + 1, 1 << 8, 1 << 31 | 1):
+        await reset(dut, name, cycles=1)
+        getattr(dut, f"{name}__rows_count").value = count
+        recorder = Recorder(dut, name, WATCHED)
+        cocotb.start_soon(pulse(dut, name, "start"))
+        await exchange_all(dut, name, {}, {"request": 0, "stream_request": 0}, traffic="flat out", linger=10)
+        recorder.stop()
+        (now,) = recorder.cycles("fault")
+        assert recorder["fault"][now] == Fault.BAD_ROW and not recorder.cycles("table_start")
