@@ -16,8 +16,7 @@ JOBS   ?= 2
 ARGS   ?=
 FOLDERS := hw sim host models quant
 
-# Relative, because make cuts a list of absolute paths at the spaces that a checkout's path may hold.
-export PATH := .venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help setup setup-sim sim test waves lint types wheel train figures clean
 

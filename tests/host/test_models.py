@@ -93,7 +93,7 @@ def test_unknown_presets_are_refused(checkpoint):
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    ({"hidden": 56, "heads": 4}, "hidden size is 56, but preset nano holds 48"),
+    ({"hidden": 64, "heads": 4}, "hidden size is 64, but preset nano holds 48"),
     ({"vocab": 130}, "vocabulary is 130, but preset nano holds 128"),
     ({"intermediate": 84}, "intermediate size is 84, but preset nano holds 80"),
     ({"heads": 6, "hidden": 24}, "attention heads is 6, but preset nano holds 4"),

@@ -11,26 +11,24 @@ from terntable.quant.huggingface import write_checksums
 
 
 def write_checkpoint(path, *, seed=0, hidden=36, heads=3, kv_heads=1, intermediate=52, layers=2, vocab=97,
-                     positions=64, bos=0,
-                     eos=1, tokenizer=True, checksums=True):
+                     positions=64, bos=0, eos=1, tokenizer=True, checksums=True):
     """Write a Hugging Face directory of random packed ternary weights and return its path.
 
     Rows of every matrix must be multiples of 4. The first 97 tokens are <bos>, <eos> and the printable ASCII
-    characters. The default sizes fit preset `nano` and are no multiples of five trits, of a tile, or of its beats.
+    characters. The default sizes fit preset `nano` and are no multiples
+    of five trits, of a tile, or of its beats.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps({
         "architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "vocab_size": vocab,
-        "hidden_size": hidden,
-        "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads, "head_dim": hidden // heads, "hidden_act": "relu2",
-        "max_position_embeddings": positions, "rope_theta": 10000.0,
+        "hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": hidden // heads,
+        "hidden_act": "relu2", "max_position_embeddings": positions, "rope_theta": 10000.0,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "rms_norm_eps": 1e-5,
-        "attention_bias": False,
-        "tie_word_embeddings": True, "bos_token_id": bos, "eos_token_id": eos, "dtype": "float32",
-        "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear",
-                                "quantization_mode": "offline"}}))
+        "attention_bias": False, "tie_word_embeddings": True, "bos_token_id": bos, "eos_token_id": eos,
+        "dtype": "float32", "quantization_config": {
+            "quant_method": "bitnet", "linear_class": "autobitlinear", "quantization_mode": "offline"}}))
     save_file(tensors(seed, hidden, heads, kv_heads, intermediate, layers, vocab), path / "model.safetensors",
               metadata={"format": "pt"})
     if tokenizer:

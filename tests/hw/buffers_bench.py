@@ -77,7 +77,9 @@ async def reader_streams(dut, name, traffic):
         for n in range(run if traffic in ("flat out", "bubbles") else 0):
             assert result.o.cycles[begun + n] == accepted + ColumnReader.LATENCY + n
         if run and traffic not in ("flat out", "bubbles"):
-            assert result.o.valid[accepted : accepted + ColumnReader.LATENCY + 1] == [0] * ColumnReader.LATENCY + [1]
+            assert result.o.valid[accepted : accepted + ColumnReader.LATENCY + 1] == [
+                0
+            ] * ColumnReader.LATENCY + [1]
         begun += run
 
 

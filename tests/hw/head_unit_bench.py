@@ -90,7 +90,7 @@ class Bench:
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def matches(dut, name, traffic):
-    """No row, some rows and all rows want full logits; vocabularies shorter than the list, whole blocks and others."""
+    """No, some and all rows want full logits; vocabularies shorter than the list, whole blocks, others."""
     await start(dut, name)
     bench, config = Bench(dut, name), SETS[name]
     top, full = RowFlag.TOP_K, RowFlag.LOGITS

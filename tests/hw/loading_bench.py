@@ -39,7 +39,11 @@ async def table_holds(dut, name, traffic):
             recorder.stop()
             last = result.i.cycles[-1] if result.i.cycles else -1
             whole = words is stream
-            check_flow("i.ready", result.i.ready, [int(not whole or now <= last) for now in range(len(result.i.ready))])
+            check_flow(
+                "i.ready",
+                result.i.ready,
+                [int(not whole or now <= last) for now in range(len(result.i.ready))],
+            )
             assert recorder.cycles("done") == ([last + 1] if whole else [])
         await ReadOnly()
         assert int(table.value) == table_word(records)
@@ -82,7 +86,10 @@ async def loader_loads(dut, name, traffic):
     rows, lanes, size, depth = (LOADERS[name][key] for key in ("rows", "lanes", "beat_bytes", "depth"))
     rng = np.random.default_rng([SEED, *map(ord, name)])
     embed_base, rope_base = (int(base) << 6 for base in rng.integers(1 << 32, 1 << 40, 2))
-    getattr(dut, f"{name}__embed_base").value, getattr(dut, f"{name}__rope_base").value = embed_base, rope_base
+    getattr(dut, f"{name}__embed_base").value, getattr(dut, f"{name}__rope_base").value = (
+        embed_base,
+        rope_base,
+    )
     longest = lanes * depth
     for case, count in enumerate((*range(rows, 0, -1), rows)):
         length = (longest, lanes, longest - lanes, 3 * lanes, 5 * lanes)[case % 5]
@@ -90,7 +97,10 @@ async def loader_loads(dut, name, traffic):
         records["vector"] &= ~np.uint64(63)
         records["flags"] = [(r + case) % 2 for r in range(rows)]
         records[count:] = np.zeros(1, ROW)
-        getattr(dut, f"{name}__table").value, getattr(dut, f"{name}__count").value = table_word(records), count
+        getattr(dut, f"{name}__table").value, getattr(dut, f"{name}__count").value = (
+            table_word(records),
+            count,
+        )
         for kind in (LoadKind.EMBED, LoadKind.ROPE):
             rope = kind == LoadKind.ROPE
             base, items = (rope_base, length // 2) if rope else (embed_base, length)
@@ -106,13 +116,17 @@ async def loader_loads(dut, name, traffic):
                 expected.append(values if wide else to_bits(half_to_float(values.view(np.float16))))
             recorder = Recorder(dut, name, ["kind", "write_rows", "write_address", "write_data", "done"])
             command = kind.value | items << 1 | stride << 17
-            result = await exchange_all(dut, name, {"command": [command], "i": stream}, {"request": count}, traffic=traffic)
+            result = await exchange_all(
+                dut, name, {"command": [command], "i": stream}, {"request": count}, traffic=traffic
+            )
             recorder.stop()
             assert result["request"].payloads == requests
             memory = Memory(recorder, rows, lanes)
             for row in range(rows):
                 wanted = expected[row].tolist() if row < count else [0] * length
-                assert memory.row(kind.value, row) == wanted, f"{kind}, {length} columns, row {row} of {count}"
+                assert memory.row(kind.value, row) == wanted, (
+                    f"{kind}, {length} columns, row {row} of {count}"
+                )
             assert len(memory.words) == rows * length // lanes
             (done,) = recorder.cycles("done")
             assert done == max(now for now, mask in enumerate(recorder["write_rows"]) if mask) + 1
@@ -131,7 +145,15 @@ async def fetch_asks(dut, name, traffic):
     base = int(rng.integers(1 << 40)) << 6
     getattr(dut, f"{name}__base").value = base
     commands, expected = [], []
-    for slots, dim in ((1, size), (0xFFFF, size + 1), (512, 1), (7, 64), (33, 200), (2, 2 * size - 1), (1, 1)):
+    for slots, dim in (
+        (1, size),
+        (0xFFFF, size + 1),
+        (512, 1),
+        (7, 64),
+        (33, 200),
+        (2, 2 * size - 1),
+        (1, 1),
+    ):
         key, value = (int(a) << 6 for a in rng.integers(1 << 26, size=2))
         commands.append(slots | dim << 16 | key << 32 | value << 64)
         beats = -(-dim // size)

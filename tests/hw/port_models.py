@@ -1,4 +1,4 @@
-"""Runs in the simulator: what stands around a unit that is benched alone - memories, a write port, a recorder.
+"""Runs in the simulator: what stands around a unit benched alone - memories, a write port, a recorder.
 
 Each model is a coroutine for `cocotb.start_soon`; it ends with the test.
 """
@@ -43,7 +43,13 @@ class Recorder:
 
 
 async def serve(
-    dut: Any, name: str, address: str, data: str, read: Callable[[int], int], enable: str | None = None, choice: str | None = None
+    dut: Any,
+    name: str,
+    address: str,
+    data: str,
+    read: Callable[[int], int],
+    enable: str | None = None,
+    choice: str | None = None,
 ) -> None:
     """A memory's read port: `read(address)` appears at `data` a cycle later; without `enable` it holds.
 

@@ -19,7 +19,9 @@ class Store:
 
     def __init__(self, dut, name):
         self.dut, self.name = dut, name
-        self.rows, self.size, self.key_slot = (STORES[name][key] for key in ("rows", "beat_bytes", "key_slot"))
+        self.rows, self.size, self.key_slot = (
+            STORES[name][key] for key in ("rows", "beat_bytes", "key_slot")
+        )
         self.rng = np.random.default_rng([SEED, *map(ord, name)])
         self.base, self.region = int(self.rng.integers(1 << 34)) << 6, int(self.rng.integers(1 << 26)) << 6
         self.vectors = self.rng.integers(-128, 128, (2, self.rows, 3 * self.size)).astype(np.int8)
@@ -88,9 +90,13 @@ async def stores(dut, name, traffic):
             )
             recorder.stop()
             got = writes_of(result["write_request"].payloads, result.o.payloads, unit.size)
-            assert got == {unit.base + unit.region + slot * record: raw}, f"value {value}, {dim} columns, {count} rows"
+            assert got == {unit.base + unit.region + slot * record: raw}, (
+                f"value {value}, {dim} columns, {count} rows"
+            )
             (done,) = recorder.cycles("done")
-            assert done > result.o.cycles[-1] and done == recorder["write_idle"].index(1, result.o.cycles[-1] + 1)
+            assert done > result.o.cycles[-1] and done == recorder["write_idle"].index(
+                1, result.o.cycles[-1] + 1
+            )
             assert recorder.cycles("bad_row") == []
             if traffic == "flat out":
                 assert {b - a for a, b in zip(result.o.cycles, result.o.cycles[1:], strict=False)} <= {2}
@@ -99,7 +105,7 @@ async def stores(dut, name, traffic):
 @cocotb.test()
 @cocotb.parametrize(name=["store_odd", "store_wide"])
 async def slots_must_follow(dut, name):
-    """A gap, a repetition, a step back, also in the last row: one pulse. Rows past the count do not matter."""
+    """A gap, a step back and so on, also in the last row: one pulse. Rows past the count do not matter."""
     await start(dut, name)
     unit = Store(dut, name)
     good = np.arange(100, 100 + unit.rows)
@@ -121,13 +127,15 @@ async def slots_must_follow(dut, name):
                 linger=LINGER,
             )
             recorder.stop()
-            assert len(recorder.cycles("bad_row")) == (count > row and change != 0), f"row {row} {change:+}, {count} rows"
+            assert len(recorder.cycles("bad_row")) == (count > row and change != 0), (
+                f"row {row} {change:+}, {count} rows"
+            )
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(STORES), traffic=list(TRAFFIC))
 async def moves(dut, name, traffic):
-    """Records are copied one after another: each read follows the write before it, which may be its source."""
+    """Records are copied one by one: each read follows the write before it, which may be its source."""
     await start(dut, name)
     unit = Store(dut, name)
     for count in {unit.rows, 1}:
@@ -153,7 +161,9 @@ async def moves(dut, name, traffic):
         assert got == dict(zip(at[:count], raws, strict=True)) and list(got) == at[:count]
         for row in range(1, count):
             before = result.o.cycles[row * beats - 1]
-            assert any(recorder["write_idle"][before + 1 : result["read_request"].cycles[row]]), "read before it is written"
+            assert any(recorder["write_idle"][before + 1 : result["read_request"].cycles[row]]), (
+                "read before it is written"
+            )
         (done,) = recorder.cycles("done")
         assert done == recorder["write_idle"].index(1, result.o.cycles[-1] + 1)
         assert recorder.cycles("bad_row") == []
@@ -183,7 +193,9 @@ async def results(dut, name, traffic):
         raw = b"".join(table[row].tobytes() + bytes(stride - 8 * k) for row in range(count))
         await pulse(dut, name, "start")
         recorder = Recorder(dut, name, ["done", "write_idle"])
-        result = await exchange_all(dut, name, {}, {"request": 1, "o": len(raw) // size}, traffic=traffic, linger=LINGER)
+        result = await exchange_all(
+            dut, name, {}, {"request": 1, "o": len(raw) // size}, traffic=traffic, linger=LINGER
+        )
         recorder.stop()
         assert writes_of(result["request"].payloads, result.o.payloads, size) == {base: raw}
         (done,) = recorder.cycles("done")
@@ -191,5 +203,7 @@ async def results(dut, name, traffic):
         if traffic == "flat out":
             beats = stride // size
             first = result["request"].cycles[0] + 2
-            assert result.o.cycles == [first + row * (beats + 1) + beat for row in range(count) for beat in range(beats)]
+            assert result.o.cycles == [
+                first + row * (beats + 1) + beat for row in range(count) for beat in range(beats)
+            ]
         await RisingEdge(getattr(dut, f"{name}_clk"))

@@ -48,7 +48,7 @@ async def supervisor(dut):
 
 @cocotb.test()
 async def passes_end(dut):
-    """Busy the cycle after start, done the cycle after the end; a start meanwhile is ignored; the interrupt follows."""
+    """Busy the cycle after start, done the cycle after the end; a start meanwhile is ignored."""
     pins = await supervisor(dut)
     out = await pins.cycle()
     assert out["status"] == 0 and not out["begin"]
@@ -80,7 +80,9 @@ async def faults_stop(dut, cause, wait):
     assert out["status"] == STATUS_BUSY and not out["abort"]
     for now in range(max(3, wait)):
         # Drained in the first cycles says nothing: the masters have not seen the abort.
-        out = await pins.cycle(drained=int(wait == 0 or now >= wait and now > 2), fault=Fault.NUMERIC, index=78)
+        out = await pins.cycle(
+            drained=int(wait == 0 or now >= wait and now > 2), fault=Fault.NUMERIC, index=78
+        )
         assert out["abort"] and not out["clear"] and out["status"] == STATUS_BUSY, f"cycle {now}"
     out = await pins.cycle(drained=1)
     assert out["abort"] and not out["clear"]
@@ -196,10 +198,14 @@ async def counts(dut):
     bytes_of = {"stream_beat": "stream_bytes", "read_beat": "read_bytes", "write_beat": "write_bytes"}
     pins.pin("beat_bytes").value = 64
     for length in (150, 60):
-        model = dict.fromkeys(("cycles", "stream_stalls", "descriptors", *unit_of.values(), *bytes_of.values()), 0)
+        model = dict.fromkeys(
+            ("cycles", "stream_stalls", "descriptors", *unit_of.values(), *bytes_of.values()), 0
+        )
         await pins.cycle(start=1, read_beat=1, completed=1)
         for now in range(length):
-            inputs = {name: rng.randrange(2) for name in (*bytes_of, "stream_stall", "completed", "unit_running")}
+            inputs = {
+                name: rng.randrange(2) for name in (*bytes_of, "stream_stall", "completed", "unit_running")
+            }
             inputs["running_op"], inputs["finished"] = rng.choice(list(Op)), int(now == length - 1)
             await pins.cycle(**inputs)
             model["cycles"] += 1
@@ -209,7 +215,9 @@ async def counts(dut):
                 model[counter] += 64 * inputs[name]
             if inputs["unit_running"] and inputs["running_op"] in unit_of:
                 model[unit_of[inputs["running_op"]]] += 1
-        await pins.cycle(stream_beat=1, read_beat=1, write_beat=1, completed=1, unit_running=1, running_op=Op.HEAD)
+        await pins.cycle(
+            stream_beat=1, read_beat=1, write_beat=1, completed=1, unit_running=1, running_op=Op.HEAD
+        )
         await ReadOnly()
         assert {name: int(pins.pin(name).value) for name in model} == model
         await pins.edge

@@ -28,7 +28,9 @@ class Converters(wiring.Component):
     """`CONVERTERS` conversions at once."""
 
     def __init__(self):
-        super().__init__({"a": In(data.ArrayLayout(16, CONVERTERS)), "y": Out(data.ArrayLayout(32, CONVERTERS))})
+        super().__init__(
+            {"a": In(data.ArrayLayout(16, CONVERTERS)), "y": Out(data.ArrayLayout(32, CONVERTERS))}
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -42,7 +44,8 @@ def units():
     memories = {f"memory_{name}": ColumnMemory(**sizes) for name, sizes in SETS.items()}
     readers = {
         f"reader_{name}": ColumnReader(
-            shape=columns(rows=sizes["rows"], lanes=sizes["lanes"], width=sizes["width"]), depth=sizes["depth"]
+            shape=columns(rows=sizes["rows"], lanes=sizes["lanes"], width=sizes["width"]),
+            depth=sizes["depth"],
         )
         for name, sizes in SETS.items()
     }
@@ -73,5 +76,7 @@ def test_twin_against_the_format():
         if exponent == 31:
             assert got[pattern] == INVALID
             continue
-        value = (-1) ** sign * ((1024 + fraction) * 2.0 ** (exponent - 25) if exponent else fraction * 2.0**-24)
+        value = (-1) ** sign * (
+            (1024 + fraction) * 2.0 ** (exponent - 25) if exponent else fraction * 2.0**-24
+        )
         assert float(np.uint32(got[pattern]).view(np.float32)) == value and got[pattern] >> 31 == sign

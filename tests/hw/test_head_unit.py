@@ -17,9 +17,15 @@ SMALL = {
     "max_qkv": 32,
 }
 SETS = {
-    "least": HardwareConfig(name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL),
-    "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL),
-    "wide": HardwareConfig(name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL),
+    "least": HardwareConfig(
+        name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL
+    ),
+    "odd": HardwareConfig(
+        name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL
+    ),
+    "wide": HardwareConfig(
+        name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL
+    ),
 }
 
 
@@ -28,7 +34,9 @@ class WithArray(wiring.Component):
 
     def __init__(self, config: HardwareConfig):
         self.head, self.array = HeadUnit(config=config), Int8Array(rows=config.rows, lanes=config.beat_bytes)
-        super().__init__({name: member for name, member in self.head.signature.members.items() if name != "array"})
+        super().__init__(
+            {name: member for name, member in self.head.signature.members.items() if name != "array"}
+        )
 
     def elaborate(self, platform):
         m = Module()

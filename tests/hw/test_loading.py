@@ -16,7 +16,11 @@ LOADERS = {
     "loader_odd": {"rows": 3, "lanes": 2, "beat_bytes": 32, "depth": 40},
     "loader_wide": {"rows": 4, "lanes": 4, "beat_bytes": 16, "depth": 20},
 }
-FETCHES = {"fetch_least": {"beat_bytes": 8}, "fetch_odd": {"beat_bytes": 16}, "fetch_wide": {"beat_bytes": 64}}
+FETCHES = {
+    "fetch_least": {"beat_bytes": 8},
+    "fetch_odd": {"beat_bytes": 16},
+    "fetch_wide": {"beat_bytes": 64},
+}
 
 
 def test_loads(simulate):

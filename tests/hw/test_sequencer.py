@@ -5,7 +5,16 @@ import pytest
 from terntable.hw.sequencer import Sequencer
 from terntable.hw.spec.program import Op
 
-LIMITS = {Op.EMBED: 48, Op.ROPE: 8, Op.VEC: 160, Op.MATMUL: 160, Op.KV_STORE: 32, Op.ATTENTION: 16, Op.HEAD: 70000, Op.MOVE: 32}
+LIMITS = {
+    Op.EMBED: 48,
+    Op.ROPE: 8,
+    Op.VEC: 160,
+    Op.MATMUL: 160,
+    Op.KV_STORE: 32,
+    Op.ATTENTION: 16,
+    Op.HEAD: 70000,
+    Op.MOVE: 32,
+}
 SETS = {
     "least": {"beat_bytes": 8, "rows": 1, "limits": LIMITS, "max_inputs": 80, "max_group": 1},
     "odd": {"beat_bytes": 16, "rows": 3, "limits": LIMITS, "max_inputs": 80, "max_group": 3},

@@ -10,4 +10,6 @@ def test_supervises(simulate):
 
 def test_every_counter_has_a_register():
     registers = {register.name: register for register in REGISTERS}
-    assert all(registers[name].width == 64 and registers[name].access == "ro" for name in Supervisor().counters)
+    assert all(
+        registers[name].width == 64 and registers[name].access == "ro" for name in Supervisor().counters
+    )

@@ -83,7 +83,15 @@ class Bench:
         norm = mode == VecMode.NORM
         weights = beats_of(gamma.tobytes(), self.size) if norm else []
         recorder = Recorder(self.dut, self.name, [*WRITES, "done", "busy", "invalid", "amax", "sum"])
-        command = mode | source << 4 | destination << 7 | length << 10 | offset << 26 | offset2 << 42 | (bits == 16) << 58
+        command = (
+            mode
+            | source << 4
+            | destination << 7
+            | length << 10
+            | offset << 26
+            | offset2 << 42
+            | (bits == 16) << 58
+        )
         words = length // self.lanes
         whole = 2 * words + self.unit.SUM_LATENCY + 8 * len(weights) + 12
         result = await exchange_all(
@@ -97,16 +105,22 @@ class Bench:
         if mode == VecMode.SUMSQ:
             wanted = lanes.sumsq({Buffer.X: self.x, Buffer.Y: self.y}[source][:, offset : offset + length])
             assert recorder["sum"][done] == pack_array(float32.to_bits(wanted), 32), what
-            assert not recorder.cycles("write_valid") and done == accepted + words + self.unit.SUM_LATENCY, what
+            assert not recorder.cycles("write_valid") and done == accepted + words + self.unit.SUM_LATENCY, (
+                what
+            )
             return
         at, to = slice(offset, offset + length), slice(offset2, offset2 + length)
         wanted, amax = self.expected(mode, source, at, to, gamma)
         written = recorder.cycles("write_valid")
-        assert [recorder["write_column"][now] for now in written] == list(range(offset2, offset2 + length, self.lanes)), what
+        assert [recorder["write_column"][now] for now in written] == list(
+            range(offset2, offset2 + length, self.lanes)
+        ), what
         assert {recorder["destination"][now] for now in written} == {destination}, what
         items, invalid = self.rows * self.lanes, float32.is_invalid(wanted)
         if mode == VecMode.QUANT:
-            got = np.stack([unpack_array(recorder["write_integer"][now], 16, items, signed=True) for now in written])
+            got = np.stack(
+                [unpack_array(recorder["write_integer"][now], 16, items, signed=True) for now in written]
+            )
             source_values = {Buffer.X: self.x, Buffer.Y: self.y}[source][:, at]
             wanted = lanes.quant(np.where(invalid, np.float32(0), source_values), self.scalars["scale"], bits)
         else:
@@ -144,20 +158,32 @@ async def matches(dut, name, traffic):
     await start(dut, name)
     bench = Bench(dut, name)
     for mode, source, destination in CASES:
-        lengths = (bench.lanes, 5 * bench.lanes, bench.columns // 2) if traffic == "flat out" else (5 * bench.lanes,)
+        lengths = (
+            (bench.lanes, 5 * bench.lanes, bench.columns // 2)
+            if traffic == "flat out"
+            else (5 * bench.lanes,)
+        )
         for length in lengths:
             offset, offset2 = (
-                bench.lanes * int(k) for k in bench.rng.integers((bench.columns - length) // bench.lanes + 1, size=2)
+                bench.lanes * int(k)
+                for k in bench.rng.integers((bench.columns - length) // bench.lanes + 1, size=2)
             )
             await bench.run(
-                mode, source, destination, length, offset, offset2, traffic, bits=16 if destination == Buffer.HEAD else 8
+                mode,
+                source,
+                destination,
+                length,
+                offset,
+                offset2,
+                traffic,
+                bits=16 if destination == Buffer.HEAD else 8,
             )
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def norm_weights_starve(dut, name, traffic):
-    """Norms one after another: the padding of the last beat of each is dropped, and no beat too many is taken."""
+    """Norms one after another: the padding of each last beat is dropped, and no beat too many taken."""
     await start(dut, name)
     bench = Bench(dut, name)
     parts = bench.size // (4 * bench.lanes)
@@ -168,7 +194,7 @@ async def norm_weights_starve(dut, name, traffic):
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), column=["first", "last"])
 async def invalid_is_told(dut, name, column):
-    """An infinity in the first or last word is told while the unit is busy, and forgotten by the next command."""
+    """An infinity in the first or last word is told while busy, and forgotten by the next command."""
     await start(dut, name)
     bench = Bench(dut, name)
     length = 4 * bench.lanes

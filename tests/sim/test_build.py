@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from terntable.hw.spec.config import PRESETS, HardwareConfig, preset
+from terntable.hw.verilog import TOP
 from terntable.sim import build as module
 from terntable.sim.errors import SimulatorError
+from terntable.sim.wrapper import wrap
 
-TEXT = "module terntable(); endmodule\n"
+TEXT = "module terntable(clk, rst);\n  input clk;\n  input rst;\nendmodule\n"
 
 
 @pytest.fixture
@@ -70,8 +72,27 @@ def test_failed_build_leaves_nothing(monkeypatch, tmp_path):
     """A half-made library is never found, and the next build starts afresh."""
     monkeypatch.setenv("TERNTABLE_BUILD", str(tmp_path))
     with pytest.raises(SimulatorError, match="verilator_bin failed with status 1:\n%Error: .*syntax error"):
-        module.build_verilog("nonsense", preset("nano"))
+        module.build_verilog(f"nonsense\n{TEXT}", preset("nano"))
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("module other(); endmodule\n", "has no module terntable"),
+    ("module terntable(clk);\n  input clk;\nendmodule\n", "no clock clk and reset rst"),
+])
+def test_verilog_checked(text, message):
+    with pytest.raises(SimulatorError, match=message):
+        wrap(text, TOP)
+
+
+def test_wrapper():
+    """Every port goes through, only the reset by a register."""
+    text = TEXT.replace("rst);", "rst, a, b);\n  input [11:0] a;\n  output b;")
+    added = wrap(text, TOP).removeprefix(text)
+    assert "module terntable_sim(clk, rst, a, b);" in added
+    assert all(f"  {line};\n" in added for line in ("input clk", "input rst", "input [11:0] a", "output b"))
+    assert "terntable core(.clk(clk), .rst(reset), .a(a), .b(b));" in added
+    assert "always @(posedge clk) reset <= rst;" in added
 
 
 @pytest.mark.parametrize(("name", "message"), [
