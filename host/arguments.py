@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from terntable.host.errors import InputError
 
@@ -38,9 +38,9 @@ def add_memory_options(parser: argparse.ArgumentParser) -> None:
                        help="cycles from a read's address to its first beat (40)")
 
 
-def memory_options(arguments: argparse.Namespace) -> dict[str, float]:
+def memory_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The timing options that were given, checked, as the simulator device takes them."""
-    options: dict[str, float] = {}
+    options: dict[str, Any] = {}
     if arguments.bandwidth is not None:
         if not 1 / 65536 <= arguments.bandwidth <= 1:
             raise InputError(f"--bandwidth must be 1/65536 to 1 beats per cycle, not {arguments.bandwidth}")

@@ -46,6 +46,9 @@ class CheckedSession(Session):
         self.reference = Session(reference, program)
         super().__init__(device, program, loaded=loaded, progress=progress)
 
+    def __enter__(self) -> "CheckedSession":
+        return self
+
     def close(self) -> None:
         """Give back what both sessions hold."""
         super().close()

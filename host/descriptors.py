@@ -34,8 +34,9 @@ class _List:
     rows: list[tuple] = field(default_factory=list)
 
     def add(self, op: Op, **values) -> None:
-        entry = {name: 0 for name in DESCRIPTOR.names} | {"op": int(op)} | values
-        self.rows.append(tuple(entry[name] for name in DESCRIPTOR.names))
+        names = list(DESCRIPTOR.fields or ())
+        entry = dict.fromkeys(names, 0) | {"op": int(op)} | values
+        self.rows.append(tuple(entry[name] for name in names))
 
     def bytes(self) -> NDArray[np.uint8]:
         """All descriptors, then END up to a whole block."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -62,7 +63,7 @@ class Session:
 
     @classmethod
     def open(cls, device: str = "golden", *, model: str = "kjv", preset: str = "tiny",
-             progress: Callable[[str], None] | None = None, **options: float) -> "Session":
+             progress: Callable[[str], None] | None = None, **options: Any) -> "Session":
         """A session on a device and model by name; closing it closes the device.
 
         Parameters
@@ -241,6 +242,7 @@ class Session:
         if tokens is not None:
             ids = check_tokens(tokens, self.vocab)
             return ids, None, len(ids)
+        assert embeddings is not None
         vectors = check_vectors(embeddings, self.program.shape.hidden)
         return None, vectors, len(vectors)
 

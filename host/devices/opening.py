@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from terntable.host.device import Device
 from terntable.host.errors import InputError
@@ -19,7 +20,7 @@ DEVICES = MACHINES | {"torch": "the checkpoint itself in transformers, the refer
 
 def open_device(name: str, config: HardwareConfig, *, memory_bytes: int,
                 progress: Callable[[str], None] | None = None,
-                trace: Path | None = None, **timing: float) -> Device:
+                trace: Path | None = None, **timing: Any) -> Device:
     """Open the accelerator called `name`; `progress`, `trace` and `timing` are for the simulator."""
     if name == "golden":
         from terntable.host.devices.golden import GoldenDevice

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -40,7 +41,7 @@ class SimulatorDevice(Device):
 
     def __init__(self, config: HardwareConfig, *, memory_bytes: int,
                  progress: Callable[[str], None] | None = None,
-                 trace: Path | None = None, **timing: float) -> None:
+                 trace: Path | None = None, **timing: Any) -> None:
         self.config, self.clock_hz = config, config.clock_hz
         self.simulator = Simulator.open(config, memory_bytes, trace=trace, progress=progress, **timing)
         self._pool = MemoryPool(self.simulator.memory, base=self.simulator.base)

@@ -77,5 +77,4 @@ REGISTERS = _table()
 
 def offset_of(name: str) -> int:
     """Byte offset of the register called `name`; KeyError for an unknown one."""
-    return next(r.offset for r in REGISTERS if r.name == name) if any(r.name == name for r in REGISTERS) \
-        else {}[name]
+    return {register.name: register.offset for register in REGISTERS}[name]

@@ -202,13 +202,14 @@ class Machine:
             y, self.amax = lanes.rope(a, pairs[..., 0], pairs[..., 1])
         (self.x if d["c"] == Buffer.X else self.y)[:, target] = self._finite(y)
 
-    def _quantise(self, a: NDArray[np.float32], target: Buffer, column: int, length: int) -> None:
+    def _quantise(self, a: NDArray, target: Buffer, column: int, length: int) -> None:
         try:
             q = lanes.quant(a, self.s, HEAD_ACT_BITS if target == Buffer.HEAD else 8)
         except ValueError as error:
             raise MachineFault(Fault.NUMERIC, self._index) from error
-        buffer = {Buffer.ACT: self.act, Buffer.QUERY: self.query, Buffer.KEY: self.key, Buffer.VALUE: self.value,
-                  Buffer.HEAD: self.head_act}[target]
+        buffers: dict[Buffer, NDArray] = {Buffer.ACT: self.act, Buffer.QUERY: self.query, Buffer.KEY: self.key,
+                                          Buffer.VALUE: self.value, Buffer.HEAD: self.head_act}
+        buffer = buffers[target]
         buffer[:, column:column + length] = q
         if target != Buffer.ACT:
             # Regrouped buffers clear the rest of a vector's last word.

@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     training, _, held_out = data.split(data.load_chapters())
     if options.model == "ngram":
         tokens = data.encode(tokenizer, data.flatten(training))
-        bits = KneserNey(tokens=tokens, vocabulary=tokenizer.get_vocab_size()).bits
+        bits: Bits = KneserNey(tokens=tokens, vocabulary=tokenizer.get_vocab_size()).bits
     else:
         if options.model == "exported":
             logits = load_exported(options.directory)

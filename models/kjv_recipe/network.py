@@ -78,6 +78,14 @@ class Projections(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(..., inputs) -> one (..., size) per output."""
         weights = [getattr(self, name) for name in self.names]
+        if self.quantised and not self.training:
+            # The order of AutoBitLinear: an ulp more or less before the next rounding can move an INT8 value.
+            x = _Int8Activation.apply(x)
+            scales = [weight.abs().mean().clamp(min=EPSILON) for weight in weights]
+            pairs = zip(weights, scales, strict=True)
+            return tuple(
+                F.linear(x, (weight / scale).round().clamp(-1, 1)) * scale for weight, scale in pairs
+            )
         if self.quantised:
             x = _Int8Activation.apply(x)
             weights = [_TernaryWeight.apply(weight) for weight in weights]
