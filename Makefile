@@ -56,6 +56,8 @@ train: .venv/setup.stamp         ## train the shipped model anew (hours, resumes
 figures: .venv/setup.stamp       ## the slower measurements that docs/figures.md records
 	$(PY) -m terntable.models.kjv_recipe.evaluate --model exported
 	$(PY) -m terntable.models.kjv_recipe.evaluate --model ngram
+	$(PY) -m pytest -q tests/models/test_agreement.py tests/system/test_shipped.py
+	$(PY) -m tests.models.attribution
 	.venv/bin/terntable info kjv
 	.venv/bin/terntable generate --model kjv --device sim --prompt "In the beginning" --max-tokens 16 --json
 
