@@ -67,8 +67,7 @@ class CheckedSession(Session):
         return counters
 
     def _compare(self, result: PassResult | None, wanted: PassResult | None, counters: Counters,
-                 wanted_counters: Counters,
-                 rows: NDArray) -> None:
+                 wanted_counters: Counters, rows: NDArray) -> None:
         difference = first_difference(self.program, self.kv_bytes(), self.reference.kv_bytes(), result,
                                       wanted)
         if difference is None:
@@ -79,6 +78,5 @@ class CheckedSession(Session):
                     break
         if difference is not None:
             raise Mismatch(f"Device {self.device.name} differs from {self.reference.device.name} in pass "
-                           f"{self.passes + 1} "
-                           f"({len(rows)} rows from slot {rows['slot'][0]}): {difference}")
+                           f"{self.passes + 1} ({len(rows)} rows from slot {rows['slot'][0]}): {difference}")
         self.passes += 1

@@ -1,5 +1,6 @@
 """The command line, `terntable`."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     name = f"terntable {arguments.command}"
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that is not UTF-8 shows what it can.
+        sys.stdout.reconfigure(errors="replace")
     try:
         return arguments.run(arguments)
     except Mismatch as difference:
@@ -50,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except OSError as error:
         say(f"{name}: {error}")
+        return 2
+    except MemoryError as error:
+        say(f"{name}: the host's memory is too small: {error}")
         return 2
 
 

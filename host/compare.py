@@ -10,8 +10,7 @@ __all__ = ["first_difference"]
 
 
 def first_difference(program: Program, kv: NDArray[np.uint8], wanted_kv: NDArray[np.uint8],
-                     result: PassResult | None,
-                     wanted: PassResult | None) -> str | None:
+                     result: PassResult | None, wanted: PassResult | None) -> str | None:
     """The first difference in the order in which a pass makes its outputs, as words; None when there is none.
 
     Parameters
@@ -40,8 +39,8 @@ def _in_cache(program: Program, kv: NDArray[np.uint8], wanted: NDArray[np.uint8]
                 what, unit = _part(kind, byte, layout.head_dim, layout.padded_dim)
                 ours, theirs = int(kv[region][places[0]]), int(wanted[region][places[0]])
                 return (f"{what} of layer {layer}, head {head}, slot {slot} is {ours:#04x} instead of "
-                        f"{theirs:#04x} in byte "
-                        f"{byte} of its record; made by {unit} of layer {layer}, after {before}")
+                        f"{theirs:#04x} in byte {byte} of its record; made by {unit} of layer {layer}, "
+                        f"after {before}")
     return "the KV cache differs outside every region"
 
 

@@ -118,8 +118,7 @@ class Device(ABC):
             value = self.read_register(name)
             if value != wanted:
                 raise DeviceError(f"Device {self.name} reads {name} {value:#x}, but preset "
-                                  f"{self.config.name} of this "
-                                  f"version has {wanted:#x}")
+                                  f"{self.config.name} of this version has {wanted:#x}")
 
     def __enter__(self) -> "Device":
         return self

@@ -58,8 +58,7 @@ def generate(target: Target, tokens: ArrayLike, *, max_tokens: int = 32, samplin
         raise InputError(f"max-tokens must be 1 to {target.context}, the model's context, not {max_tokens}")
     if target.length + len(ids) > target.context:
         raise InputError(f"The prompt has {len(ids)} tokens, but {target.context - target.length} of the "
-                         "context's "
-                         f"{target.context} are free")
+                         f"context's {target.context} are free")
     if stop and tokenizer is None:
         raise InputError("Stop strings need a model with a tokenizer")
     return _steps(target, ids, max_tokens, sampling,

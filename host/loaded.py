@@ -43,8 +43,7 @@ class LoadedProgram:
                  progress: Callable[[str], None] | None = None) -> None:
         if device.config != program.config:
             raise SessionError(f"The program is compiled for {program.config.name}, but device {device.name} "
-                               "is "
-                               f"a {device.config.name} with other parameters")
+                               f"is a {device.config.name} with other parameters")
         self.device, self.program = device, program
         self._buffers = {}
         try:

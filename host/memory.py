@@ -103,6 +103,5 @@ class MemoryPool:
             place = -(-(address + size) // ALIGNMENT) * ALIGNMENT
         if place + count > end:
             raise DeviceError(f"A buffer of {count} bytes does not fit: {sum(self._used.values())} of the "
-                              "device's "
-                              f"{len(self.memory)} bytes are in use")
+                              f"device's {len(self.memory)} bytes are in use")
         return place

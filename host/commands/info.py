@@ -47,16 +47,15 @@ def _model(program: Program) -> list[tuple[str, str]]:
     return [
         ("model", f"{s.name}, {s.parameters:,} parameters, {program.weights:,} of them ternary"),
         ("shape", f"{s.layers} layers, hidden {s.hidden}, intermediate {s.intermediate}, {s.heads} heads of "
-         f"{s.head_dim}, "
-                  f"{s.kv_heads} key-value heads, vocabulary {s.vocab}, context {s.context}"),
+                  f"{s.head_dim}, {s.kv_heads} key-value heads, vocabulary {s.vocab}, context {s.context}"),
         ("weight stream", f"{weights:,} bytes a pass, and {head:,} for the head"),
         ("padding of ternary weights", f"{program.padding_share:.2%}"),
-        ("tables", f"embedding {program.embed.size:,} bytes, rotary {program.rope.size:,}, descriptors "
-         f"{program.program.size:,}"),
+        ("tables", f"embedding {program.embed.size:,} bytes, rotary {program.rope.size:,}, "
+                   f"descriptors {program.program.size:,}"),
         ("KV cache", f"{kv.total_bytes:,} bytes, {slot:,} a token"),
         ("DDR minimum per token",
          f"{least:,} bytes read with an empty cache, {least + slot * s.context:,} with a full one, "
-                                  f"{slot:,} written"),
+         f"{slot:,} written"),
         ("weight port's limit",
          f"{config.clock_hz / beats:.1f} passes/s at {config.clock_hz / 1e6:g} MHz (assumed)"),
     ]
@@ -64,13 +63,12 @@ def _model(program: Program) -> list[tuple[str, str]]:
 
 def _limits(config: HardwareConfig) -> list[tuple[str, str]]:
     return [("preset", f"{config.name}: {config.rows} rows, beats of {config.beat_bytes} bytes, "
-             f"{config.lanes} lanes, "
-                       f"top {config.top_k}")] + [
+             f"{config.lanes} lanes, top {config.top_k}")] + [
         (f"  {field.name.replace('_', ' ')}", f"{getattr(config, field.name)}") for field in fields(config)
         if field.name.startswith("max_")]
 
 
 def _preset_lines() -> list[str]:
     return [f"{c.name:8s}{c.rows} rows, beats of {c.beat_bytes} bytes, {c.lanes} lanes, hidden up to "
-            f"{c.max_hidden}, "
-            f"vocabulary up to {c.max_vocab}, context up to {c.max_context}" for c in PRESETS.values()]
+            f"{c.max_hidden}, vocabulary up to {c.max_vocab}, context up to {c.max_context}"
+            for c in PRESETS.values()]

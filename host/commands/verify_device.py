@@ -18,8 +18,7 @@ def add_parser(commands) -> None:
     parser = commands.add_parser(
         "verify-device", help="compare a device with the golden model",
         description="Run a prefill, decodes, a chain, a tree and a rollback on a device and on the golden "
-        "model, and compare "
-                    "results, KV cache and byte counters of every pass.")
+                    "model, and compare results, KV cache and byte counters of every pass.")
     add_model_options(parser)
     parser.add_argument("--device", default="sim", help=f"{', '.join(MACHINES)} (sim)")
     parser.add_argument("--prompt", default="In the beginning", help="text to start from")
@@ -37,10 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     config, shape = program.config, program.shape
     ids = encode_prompt(load_tokenizer(program.tokenizer.tobytes()), arguments.prompt, shape.bos)
     room = shape.context - len(ids) - config.rows
+    if room < 1:
+        raise InputError(f"The prompt has {len(ids)} tokens, but must have at most "
+                         f"{shape.context - config.rows - 1}: the context of {shape.context} must also hold a "
+                         f"decode and a tree of {config.rows}")
     if not 1 <= arguments.max_tokens <= room:
         raise InputError(f"--max-tokens must be 1 to {room}, what the context of {shape.context} holds after "
-                         "the prompt and "
-                         f"a tree, not {arguments.max_tokens}")
+                         f"the prompt and a tree, not {arguments.max_tokens}")
     with open_device(arguments.device, config, memory_bytes=memory_needed(program), progress=say,
                      **options) as device:
         with CheckedSession(device, program) as session:
@@ -51,8 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 token = int(session.decode(token, logits=True).best[0])
             _trees(session, token)
             print(f"{shape.name} on {device.name}, preset {config.name}: equal to the golden model "
-                  f"({session.passes} passes; "
-                  "results, KV cache and byte counters)")
+                  f"({session.passes} passes; results, KV cache and byte counters)")
     return 0
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from terntable.host.errors import DeviceError, SessionError
 from terntable.host.rows import check_tokens
 from terntable.host.target import PassResult
-from terntable.quant.huggingface import read_config
+from terntable.quant.huggingface import read_checkpoint
 
 __all__ = ["TorchTarget"]
 
@@ -26,6 +26,8 @@ class TorchTarget:
     ------
     DeviceError
         torch or transformers are not installed.
+    CheckpointError
+        The checkpoint is damaged.
 
     """
 
@@ -39,7 +41,8 @@ class TorchTarget:
         except ImportError as error:
             raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install "
                               "'terntable[torch]'") from error
-        config = read_config(path)
+        # The loader of transformers fills in what is missing with random numbers.
+        config = read_checkpoint(path).config
         if not 1 <= (context or 1) <= config.max_position_embeddings:
             raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
         self._torch, self._cache_class = torch, DynamicCache

@@ -1,6 +1,9 @@
 """The command line: what it prints, and one sentence with status 2 for every mistake."""
 
+import io
 import json
+import shutil
+import sys
 
 import pytest
 
@@ -133,6 +136,11 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
      "--bandwidth must be 1/65536 to 1 beats per cycle, not 2.0"),
     (["--prompt", "a", "--device", "sim", "--latency", "0"], "--latency must be 1 to 1048575 cycles, not 0"),
     (["--prompt", "a", "--trace", "x.vcd"], "--trace is for device sim, not golden"),
+    (["--prompt", "a", "--device", "sim", "--trace", "no/x.vcd"],
+     "--trace must be a file in a folder that exists, not no/x.vcd"),
+    (["--prompt", "a\udcff"], "prompt must be valid Unicode, but character 1"),
+    (["--prompt-tokens", ""], "whole numbers between commas, not ''"),
+    (["--prompt-tokens", "9" * 30], "Token id 9"),
     (["--prompt", "a", "--device", "torch"], "torch runs a Hugging Face directory"),
     (["--prompt", "a", "--device", "torch", "--check"], "which device torch does not run"),
     ([], "one of the arguments --prompt --prompt-tokens is required"),
@@ -163,6 +171,52 @@ def test_a_damaged_checkpoint_leaves_no_file(terntable, tmp_path, damage, senten
 def test_outputs_that_cannot_be_are_refused(terntable, checkpoint, tmp_path, output):
     status, _, err = terntable("compile", checkpoint, "-o", tmp_path / output)
     assert status == 2 and "must be a file that ends in .safetensors" in err
+
+
+def test_an_output_in_no_folder_is_refused(terntable, compiled, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = terntable("compile", compiled, "-o", tmp_path / "file" / "x.safetensors")
+    assert status == 2 and len(err.splitlines()) == 1 and "x.safetensors cannot be written: " in err
+
+
+@pytest.mark.parametrize(("prompt", "sentence"), [
+    ("a" * 60, "prompt has 61 tokens, but must have at most 60: the context of 64 must also hold a decode"),
+    ("a" * 59, "--max-tokens must be 1 to 1, what the context of 64 holds after the prompt and a tree, not 4"),
+])
+def test_verify_device_needs_room(terntable, compiled, prompt, sentence):
+    status, _, err = terntable("verify-device", "--model", compiled, "--device", "golden", "--prompt", prompt)
+    assert status == 2 and len(err.splitlines()) == 1 and sentence in err
+
+
+@pytest.mark.parametrize("tool", ["g++", "make"])
+def test_a_missing_tool_is_named(terntable, compiled, tmp_path, monkeypatch, tool):
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for other in {"g++", "make"} - {tool}:
+        (folder / other).symlink_to(shutil.which(other))
+    monkeypatch.setenv("PATH", str(folder))
+    status, out, err = terntable("generate", "--model", compiled, "--device", "sim", "--prompt", "a")
+    assert (status, out) == (2, "")
+    assert err == f"terntable generate: The simulator needs {tool}, which is not installed: apt install {tool}\n"
+
+
+def test_memory_that_is_used_up_is_one_line(terntable, compiled, monkeypatch):
+    def full(*args, **named):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr(generate, "open_device", full)
+    status, _, err = terntable("generate", "--model", compiled, "--prompt", "a")
+    assert (status, err) == (2, "terntable generate: the host's memory is too small: Unable to allocate 9 TiB\n")
+
+
+def test_a_terminal_without_unicode_shows_what_it_can(program, tmp_path, monkeypatch):
+    file = tmp_path / "odd.safetensors"
+    program.save(file)
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert cli.main(["generate", "--model", str(file), "--prompt", "na\u00efve", "--max-tokens", "1"]) == 0
+    stream.flush()
+    assert stream.buffer.getvalue().startswith(b"na?ve")
 
 
 def test_an_interrupt_is_one_line_and_130(terntable, compiled, monkeypatch):

@@ -1,5 +1,6 @@
 """Models by name, and the cache of compiled ones."""
 
+import dataclasses
 import json
 import time
 
@@ -66,6 +67,10 @@ def test_a_compiled_file_brings_its_preset(program, tmp_path):
     assert equal(load_program(str(file)), program) and equal(load_program(str(file), "nano"), program)
     with pytest.raises(InputError, match="is compiled for preset nano, not for tiny"):
         load_program(str(file), "tiny")
+    other = dataclasses.replace(program, config=dataclasses.replace(program.config, max_vocab=127))
+    other.save(file)
+    with pytest.raises(InputError, match="is compiled for a preset nano of other sizes, not for nano"):
+        load_program(str(file), "nano")
 
 
 def test_damaged_files_are_refused(program, tmp_path):
@@ -78,6 +83,42 @@ def test_damaged_files_are_refused(program, tmp_path):
     file.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     with pytest.raises(ProgramError, match="the checksum of .* does not match"):
         load_program(str(file))
+
+
+@pytest.mark.parametrize(("found", "changed", "sentence"), [
+    (b'\\"layers\\": 2', b'\\"layers\\": 3', "the checksum of header does not match"),
+    (b'\\"version\\": 1', b'\\"version\\": 2', "has program format 2, this version reads 1"),
+    (b'\\"sha256\\"', b'\\"sha255\\"', "the checksum of program does not match"),
+    (b'"U8"', b'"I8"', "the checksum of .* does not match"),
+    (b'"terntable"', b'"terntaple"', "lacks its header"),
+])
+def test_a_changed_header_is_refused(program, tmp_path, found, changed, sentence):
+    file = tmp_path / "odd.safetensors"
+    program.save(file)
+    raw = file.read_bytes()
+    assert found in raw and len(found) == len(changed)
+    file.write_bytes(raw.replace(found, changed, 1))
+    with pytest.raises(ProgramError, match=sentence):
+        load_program(str(file))
+
+
+def test_a_write_that_fails_leaves_what_was_there(program, tmp_path, monkeypatch):
+    file = tmp_path / "odd.safetensors"
+    file.write_text("before")
+
+    def full(self, data):
+        with self.open("wb") as stream:
+            stream.write(data[:100])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(file), "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            program.save(file)
+    assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
+    program.save(file)
+    (tmp_path / "plain").touch()
+    assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode, "others may read what they may read"
 
 
 @pytest.mark.parametrize("name", ["moon", "", "nothing.safetensors"])

@@ -69,6 +69,7 @@ def test_prompts():
 @pytest.mark.parametrize(("call", "sentence"), [
     (lambda: load_tokenizer(b""), "has no tokenizer"),
     (lambda: load_tokenizer(b"{"), "tokenizer.json is malformed"),
+    (lambda: encode_prompt(ascii_tokenizer(97), "a\udcff", 0), "valid Unicode, but character 1 of 'a"),
     (lambda: StopStrings([""]), "stop string is empty"),
 ])
 def test_what_is_malformed_is_refused(call, sentence):

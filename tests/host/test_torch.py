@@ -1,6 +1,7 @@
 """Device torch: transformers behind the generation interface, beside the golden device."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -56,6 +57,17 @@ def test_the_command_line_runs_it(checkpoint, capfd):
     assert result["cycles"] is None and result["ddr_bytes_read"] is None and result["ttft_seconds"] is None
     assert cli.main(words) == 0
     assert "new tokens:" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json"])
+def test_a_flipped_bit_is_named(checkpoint, tmp_path, capfd, file):
+    folder = shutil.copytree(checkpoint, tmp_path / "model")
+    raw = bytearray((folder / file).read_bytes())
+    raw[-20] ^= 1
+    (folder / file).write_bytes(raw)
+    status = cli.main(["generate", "--model", str(folder), "--device", "torch", "--prompt", "a"])
+    out, err = capfd.readouterr()
+    assert (status, out) == (2, "") and len(err.splitlines()) == 1 and f"{file} has SHA-256" in err
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])

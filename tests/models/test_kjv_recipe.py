@@ -34,6 +34,13 @@ MICRO = RunConfig(
 )
 
 
+@pytest.fixture(autouse=True)
+def subnormals():
+    """Training flushes subnormals in its thread; other tests of this process need them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="module")
 def books() -> dict[str, list[str]]:
     return data.load_chapters()

@@ -31,6 +31,7 @@ def quick(monkeypatch, tmp_path):
 
     monkeypatch.setenv("TERNTABLE_BUILD", str(tmp_path))
     monkeypatch.setattr(module, "_make", make)
+    monkeypatch.setattr("terntable.hw.verilog.top", lambda config: f"// {config}\n{TEXT}")
     return made
 
 
@@ -40,7 +41,7 @@ def test_built_once(quick, tmp_path):
     assert first == module.build(preset("nano"), progress=steps.append)
     assert first.parent.parent == tmp_path
     assert first.parent.name.startswith("nano-")
-    assert (quick, steps) == ([("nano", False)], ["made"])
+    assert (quick, steps) == ([("nano", False)], ["Writing the Verilog of nano", "made"])
     assert not list(tmp_path.glob(".*"))
 
 
@@ -54,18 +55,41 @@ def test_key(quick, tmp_path, monkeypatch):
         module.build_verilog(TEXT, preset("nano")),
         module.build_verilog(TEXT + TEXT, preset("nano")),
     ]
-    source = tmp_path / "hw" / "unit.py"
-    source.parent.mkdir()
-    source.write_text("1")
-    monkeypatch.setattr(module.terntable.hw, "__path__", [str(source.parent)])
-    libraries.append(module.build(preset("nano")))
-    source.write_text("2")
-    libraries.append(module.build(preset("nano")))
-    source.rename(source.with_name("other.py"))
-    libraries.append(module.build(preset("nano")))
     monkeypatch.setattr(module, "_version", lambda name: "other")
     libraries.append(module.build(preset("nano")))
     assert len(set(libraries)) == len(libraries) == len(quick)
+
+
+def test_sources(quick, tmp_path, monkeypatch):
+    """Changed sources cost a look at the Verilog; only changed Verilog is built again."""
+    looks = []
+    text = {"now": TEXT}
+
+    def top(config):
+        looks.append(config.name)
+        return text["now"]
+
+    monkeypatch.setattr("terntable.hw.verilog.top", top)
+    source = tmp_path / "hw" / "unit.py"
+    source.parent.mkdir()
+    monkeypatch.setattr(module.terntable.hw, "__path__", [str(source.parent)])
+    source.write_text("1")
+    first = module.build(preset("nano"))
+    for change in (lambda: source.write_text("2"), lambda: source.rename(source.with_name("other.py"))):
+        change()
+        assert first == module.build(preset("nano")) == module.build(preset("nano"))
+    assert (len(looks), len(quick)) == (3, 1)
+    source.write_text("3")
+    text["now"] = TEXT + "// changed\n"
+    assert module.build(preset("nano")) != first
+    assert (len(looks), len(quick)) == (4, 2)
+
+
+def test_lost_library_is_built_again(quick, tmp_path):
+    first = module.build(preset("nano"))
+    first.unlink()
+    assert module.build(preset("nano")) == first
+    assert first.is_file() and len(quick) == 2
 
 
 def test_failed_build_leaves_nothing(monkeypatch, tmp_path):
@@ -73,7 +97,7 @@ def test_failed_build_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("TERNTABLE_BUILD", str(tmp_path))
     with pytest.raises(SimulatorError, match="verilator_bin failed with status 1:\n%Error: .*syntax error"):
         module.build_verilog(f"nonsense\n{TEXT}", preset("nano"))
-    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -89,9 +113,9 @@ def test_wrapper():
     """Every port goes through, only the reset by a register."""
     text = TEXT.replace("rst);", "rst, a, b);\n  input [11:0] a;\n  output b;")
     added = wrap(text, TOP).removeprefix(text)
-    assert "module terntable_sim(clk, rst, a, b);" in added
+    assert "module terntable_sim(a, b, clk, rst);" in added
     assert all(f"  {line};\n" in added for line in ("input clk", "input rst", "input [11:0] a", "output b"))
-    assert "terntable core(.clk(clk), .rst(reset), .a(a), .b(b));" in added
+    assert "terntable core(.a(a), .b(b), .clk(clk), .rst(reset));" in added
     assert "always @(posedge clk) reset <= rst;" in added
 
 
