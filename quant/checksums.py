@@ -19,7 +19,7 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 def write_checksums(path: str | os.PathLike[str]) -> Path:
     """Write ``SHA256SUMS`` for every file directly in the directory ``path``, and return its path.
 
-    Hidden files are left out. Raises :class:`CheckpointError` if the directory is missing, holds no file, or
+    Hidden files and documents (.md) are left out, since they may be edited. Raises :class:`CheckpointError` if the directory is missing, holds no file, or
     holds a name that the format cannot carry.
     """
     directory = Path(path)
@@ -27,7 +27,8 @@ def write_checksums(path: str | os.PathLike[str]) -> Path:
         raise CheckpointError(f"{directory} is not a directory")
     lines = []
     for file in sorted(directory.iterdir()):
-        if file.name == CHECKSUMS_NAME or file.name.startswith(".") or not file.is_file():
+        if file.name == CHECKSUMS_NAME or file.name.startswith(".") or file.suffix == ".md" \
+                or not file.is_file():
             continue
         if re.search(r"[\\\r\n]", file.name):
             raise CheckpointError(f"{directory} holds {file.name!r}, "

@@ -20,6 +20,7 @@ from torch import Tensor
 from terntable.models.kjv_recipe.data import BOS, EOS, marks
 from terntable.models.kjv_recipe.network import EPSILON, Network
 from terntable.models.kjv_recipe.train import BUILD, load_network
+from terntable.quant.checksums import write_checksums
 
 _GROUPS = {
     "qkv": "self_attn",
@@ -110,7 +111,7 @@ def _write_json(path: Path, content: dict[str, object]) -> None:
 
 
 def export(*, network: Network, tokenizer: Path, directory: Path) -> None:
-    """Write config.json, model.safetensors and the tokenizer files into `directory`, each atomically.
+    """Write config.json, model.safetensors and the tokenizer files into `directory`, each atomically, then SHA256SUMS.
 
     `tokenizer` is the path of tokenizer.json; ValueError when the network is not a ternary one.
     """
@@ -141,6 +142,7 @@ def export(*, network: Network, tokenizer: Path, directory: Path) -> None:
         path.chmod(0o644)
         os.replace(path, directory / path.name)
     partial.rmdir()
+    write_checksums(directory)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from terntable.models.kjv_recipe.network import Network, NetworkConfig
 from terntable.models.kjv_recipe.ngram import KneserNey
 from terntable.models.kjv_recipe.tokenizer import train_tokenizer
 from terntable.models.kjv_recipe.train import Run, RunConfig, load_network, train
+from terntable.quant.checksums import verify_checksums
 
 SHIPPED = Path(__file__).parents[2] / "models" / "kjv"
 
@@ -240,3 +241,7 @@ def test_shipped_model_predicts_held_out_text(
     )
     # The 5-gram baseline needs 1.65 bits per byte for this book.
     assert figures["total"] < 1.60
+
+
+def test_shipped_files_are_the_listed_ones() -> None:
+    assert verify_checksums(SHIPPED), "models/kjv has no SHA256SUMS"
