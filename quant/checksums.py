@@ -19,8 +19,8 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 def write_checksums(path: str | os.PathLike[str]) -> Path:
     """Write ``SHA256SUMS`` for every file directly in the directory ``path``, and return its path.
 
-    Hidden files and documents (.md) are left out, since they may be edited. Raises :class:`CheckpointError` if the directory is missing, holds no file, or
-    holds a name that the format cannot carry.
+    Hidden files and documents (.md) are left out, since they may be edited. Raises :class:`CheckpointError` if
+    the directory is missing, holds no file, or holds a name that the format cannot carry.
     """
     directory = Path(path)
     if not directory.is_dir():
