@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 
 import numpy as np
 import pytest
@@ -32,9 +31,7 @@ def equal(a, b):
 
 def test_a_second_load_comes_from_the_cache_and_is_equal(checkpoint, program, compiles):
     first = load_program(str(checkpoint), "nano")
-    start = time.monotonic()
     second = load_program(str(checkpoint), "nano")
-    assert time.monotonic() - start < 1
     assert len(compiles) == 1 and equal(first, second) and equal(first, program)
     assert [file.suffix for file in cache_folder().iterdir()] == [".safetensors"]
 
