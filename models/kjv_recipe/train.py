@@ -97,6 +97,15 @@ class RunConfig:
         return RunConfig(**{**values, "schedule": schedule})
 
 
+TERNARY = RunConfig()
+"""The run of the shipped model."""
+
+FLOAT = RunConfig(
+    schedule=((0, 0.0), (100, 1.0), (210, 1.0), (325, 0.0)), decay_until=210, long_from=275, quantised=False
+)
+"""The run of the float twin: the same seed, data order and peak rates, but shorter."""
+
+
 class Run:
     """A network, its optimisers and the step counter."""
 
@@ -223,13 +232,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--float", action="store_true", help="train the float twin, without quantisation")
-    parser.add_argument("--steps", type=int, help="number of steps (default: that of the shipped model)")
+    parser.add_argument("--steps", type=int, help="number of steps (default: as for the model card)")
     parser.add_argument("--build", type=Path, default=BUILD, help="directory of checkpoints and logs")
     parser.add_argument(
         "--eager", action="store_true", help="do not compile the loss: slower, needs no C++ compiler"
     )
     options = parser.parse_args(arguments)
-    config = RunConfig(quantised=not options.float)
+    config = FLOAT if options.float else TERNARY
     if options.steps is not None:
         config = config.shortened(options.steps)
     training, development, _ = data.split(data.load_chapters())
