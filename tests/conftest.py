@@ -20,6 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::amaranth.hdl.UnusedElaboratable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest build first, so that at the end no worker waits for it alone."""
+    items.sort(key=lambda item: "test_shipped" not in item.nodeid)
+
+
 @pytest.fixture
 def simulate(tmp_path: Path) -> Callable[..., None]:
     """``simulate(components, "tests.hw.dot_bench", **env)``: build, run all its tests, fail if one fails."""
