@@ -57,7 +57,7 @@ def compile_checkpoint(checkpoint: Checkpoint, config: HardwareConfig, *, name: 
         shape=ModelShape(
             name=name, hidden=model.hidden_size, intermediate=model.intermediate_size, layers=model.num_hidden_layers,
             heads=model.num_attention_heads, kv_heads=model.num_key_value_heads, head_dim=model.head_dim,
-            vocab=model.vocab_size, context=slots, rope_positions=slots, parameters=weights + embedding.size,
+            vocab=model.vocab_size, context=slots, parameters=weights + embedding.size,
             bos=model.bos_token_id if isinstance(model.bos_token_id, int) else None,
             eos=() if eos is None else (eos,) if isinstance(eos, int) else tuple(eos)),
         stream_beats=(stream.size - head.size) // config.beat_bytes, head_beats=head.size // config.beat_bytes,

@@ -5,14 +5,11 @@ from collections.abc import Callable
 from terntable.host.device import Device
 from terntable.host.errors import SessionError
 from terntable.host.memory import ALIGNMENT
-from terntable.host.program import Program
+from terntable.host.program import DEVICE_PARTS, Program
 from terntable.hw.spec.layout import result_stride, round_up
 from terntable.hw.spec.program import ROW_BYTES
 
-__all__ = ["PARTS", "LoadedProgram", "memory_needed"]
-
-#: Parts of a program that devices read.
-PARTS = ("program", "moves", "stream", "embed", "rope")
+__all__ = ["LoadedProgram", "memory_needed"]
 
 
 def memory_needed(program: Program, *, sessions: int = 1) -> int:
@@ -21,7 +18,7 @@ def memory_needed(program: Program, *, sessions: int = 1) -> int:
     own = [program.kv.total_bytes, config.rows * ROW_BYTES, config.rows * result_stride(config),
            config.rows * program.logits_stride,
            config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
-    shared = [getattr(program, part).size for part in PARTS]
+    shared = [getattr(program, part).size for part in DEVICE_PARTS]
     return sum(round_up(size, ALIGNMENT) for size in [*shared, *own * sessions]) + 2 * ALIGNMENT
 
 
@@ -35,7 +32,7 @@ class LoadedProgram:
 
     Attributes
     ----------
-    address : device address of each of `PARTS`.
+    address : device address of each of `DEVICE_PARTS`.
 
     """
 
@@ -47,7 +44,7 @@ class LoadedProgram:
         self.device, self.program = device, program
         self._buffers = {}
         try:
-            for part in PARTS:
+            for part in DEVICE_PARTS:
                 data = getattr(program, part)
                 if progress is not None:
                     progress(f"Loading {part}, {data.size:,} bytes")

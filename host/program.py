@@ -16,10 +16,12 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.layout import KvLayout, embed_stride, logits_stride
 from terntable.hw.spec.registers import VERSION
 
-__all__ = ["ModelShape", "Program", "ProgramError"]
+__all__ = ["DEVICE_PARTS", "ModelShape", "Program", "ProgramError"]
 
+#: Tensors that devices read.
+DEVICE_PARTS = ("program", "moves", "stream", "embed", "rope")
 #: Tensors of the file, all uint8.
-PARTS = ("program", "moves", "stream", "embed", "rope", "tokenizer")
+PARTS = (*DEVICE_PARTS, "tokenizer")
 KEY = "terntable"
 
 
@@ -40,7 +42,6 @@ class ModelShape:
     head_dim: int
     vocab: int
     context: int
-    rope_positions: int
     parameters: int
     bos: int | None
     eos: tuple[int, ...]

@@ -8,8 +8,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import AttentionSizes, ScalePort, delay, unorder
+from terntable.hw.attention_sizes import AttentionSizes, ScalePort, unorder
 from terntable.hw.float_divide import FloatDivide
+from terntable.hw.kernel import delay
 
 __all__ = ["AttentionFactors"]
 

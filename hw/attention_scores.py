@@ -9,11 +9,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import MASK_SLOTS, AttentionSizes, ScalePort, delay, order
+from terntable.hw.attention_sizes import MASK_SLOTS, AttentionSizes, ScalePort, order
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.float_mul import FloatMul
 from terntable.hw.int8_array import ArrayPort
-from terntable.hw.kernel import register
+from terntable.hw.kernel import delay, register
 
 __all__ = ["AttentionScores"]
 

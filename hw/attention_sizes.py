@@ -1,14 +1,13 @@
 """What the parts of attention share: sizes, the order of floats, and a port."""
 
 from amaranth import *
-from amaranth.hdl import ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.float_mul import FloatMul
 
-__all__ = ["MASK_SLOTS", "AttentionSizes", "ScalePort", "delay", "order", "unorder"]
+__all__ = ["MASK_SLOTS", "AttentionSizes", "ScalePort", "order", "unorder"]
 
 #: Slots after a row's prefix that its mask chooses from.
 MASK_SLOTS = 64
@@ -22,15 +21,6 @@ def order(pattern: Value) -> Value:
 def unorder(key: Value) -> Value:
     """The pattern that :func:`order` made ``key`` from."""
     return Mux(key[31], key ^ (1 << 31), ~key)[:32]
-
-
-def delay(m: Module, value: ValueLike, *, name: str, cycles: int = 1) -> Value:
-    """``value`` as it was ``cycles`` clocks ago, zero after reset: for flags, unlike ``register``."""
-    for _ in range(cycles):
-        held = Signal.like(value, name=name)
-        m.d.sync += held.eq(value)
-        value = held
-    return value
 
 
 class AttentionSizes:

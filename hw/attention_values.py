@@ -8,11 +8,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import AttentionSizes, ScalePort, delay
+from terntable.hw.attention_sizes import AttentionSizes, ScalePort
 from terntable.hw.attention_weights import WEIGHT_BITS
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.int8_array import ArrayPort
-from terntable.hw.kernel import register
+from terntable.hw.kernel import delay, register
 
 __all__ = ["AttentionValues"]
 

@@ -8,13 +8,13 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import AttentionSizes, delay, unorder
+from terntable.hw.attention_sizes import AttentionSizes, unorder
 from terntable.hw.exp2 import Exp2
 from terntable.hw.float_add import FloatAdd
 from terntable.hw.float_mul import FloatMul
 from terntable.hw.float_to_fixed import FloatToFixed
 from terntable.hw.float_to_int import FloatToInt
-from terntable.hw.kernel import register
+from terntable.hw.kernel import delay, register
 
 __all__ = ["WEIGHT_BITS", "AttentionWeights"]
 

@@ -40,7 +40,7 @@ class Datapath(wiring.Component):
 
     Members
     -------
-    start, done, busy : a pulse begins a pass, a pulse ends it.
+    start, done : a pulse begins a pass, a pulse ends it.
     abort : no new memory traffic; `drained` says that none is in flight.
     fault : cause of the cycle, 0 for none; `index` and `op` of the running descriptor.
 
@@ -50,7 +50,7 @@ class Datapath(wiring.Component):
         self.config = config
         width = 8 * config.beat_bytes
         super().__init__({
-            "start": In(1), "done": Out(1), "busy": Out(1), "abort": In(1), "drained": Out(1),
+            "start": In(1), "done": Out(1), "abort": In(1), "drained": Out(1),
             "rows": In(32), "stream_beats": In(32), "head_beats": In(32), **{name: In(64) for name in BASES},
             "fault": Out(8), "index": Out(32), "op": Out(8), "unit_running": Out(1), "completed": Out(1),
             "stream_beat": Out(1), "read_beat": Out(1), "write_beat": Out(1), "stream_stall": Out(1),
@@ -86,7 +86,7 @@ class Datapath(wiring.Component):
             "value": RegroupMemory(**shared, beat=config.beat_bytes, width=8, depth=padded_dim),
             "head_act": RegroupMemory(**shared, beat=config.beat_bytes, width=HEAD_ACT_BITS,
                                       depth=round_up(config.max_hidden, config.beat_bytes)),
-            "vector": VectorUnit(**shared, beat_bytes=config.beat_bytes, depth=config.max_outputs),
+            "vector": VectorUnit(**shared, beat_bytes=config.beat_bytes),
             "scalar": ScalarUnit(rows=config.rows, slots=config.max_heads + 2),
             "tlmm": Tlmm(**shared, beat_bytes=config.beat_bytes, max_outputs=config.max_outputs,
                          max_inputs=config.max_activations),
@@ -124,7 +124,7 @@ class Datapath(wiring.Component):
             sequencer.start.eq(self.start), sequencer.rows_count.eq(self.rows),
             *(getattr(sequencer, name).eq(getattr(self, name))
               for name in ("rows_base", "program_base", "stream_base", "stream_beats", "head_beats")),
-            self.busy.eq(sequencer.busy), self.index.eq(sequencer.index), self.op.eq(sequencer.op),
+            self.index.eq(sequencer.index), self.op.eq(sequencer.op),
             self.unit_running.eq(sequencer.owner == Owner.UNIT), self.completed.eq(sequencer.completed),
             self._stream.abort.eq(self.abort), self._reader.abort.eq(self.abort), self._writer.abort.eq(self.abort),
             self.drained.eq(self._stream.idle & self._reader.idle & self._writer.idle),

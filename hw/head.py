@@ -11,7 +11,7 @@ from amaranth.utils import exact_log2
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.float_mul import FloatMul
 from terntable.hw.int8_array import ArrayPort
-from terntable.hw.kernel import register
+from terntable.hw.kernel import delay, register
 
 __all__ = ["COMMAND", "Head", "logit_item"]
 
@@ -151,16 +151,16 @@ class Head(wiring.Component):
         # The activations' memory has no enable, so a stalled pipe asks for the same word again.
         held_word = register(pipe, word, name="held_word")
         m.d.comb += self.act_word.eq(Mux(advance, word, held_word))
-        issued = self._flags(pipe, step, name="issued")
+        issued = delay(pipe, step, name="issued")
         weight = register(pipe, self.weights.p, name="weight")
         m.d.comb += [self.array.en.eq(advance), self.array.weight.as_value().eq(weight)]
         for r in rows:
             m.d.comb += [self.array.act[r][n].eq(self.act_data[r][n]) for n in range(width)]
 
         # Sums over the beats of a row.
-        summed = self._flags(pipe, issued, name="summed", cycles=self._dot_latency)
-        ended = self._flags(pipe, summed.end, name="ended")
-        ready = self._flags(pipe, ended, name="logit_ready", cycles=self._convert_latency + FloatMul.LATENCY)
+        summed = delay(pipe, issued, name="summed", cycles=self._dot_latency)
+        ended = delay(pipe, summed.end, name="ended")
+        ready = delay(pipe, ended, name="logit_ready", cycles=self._convert_latency + FloatMul.LATENCY)
         at_sum = register(pipe, row, name="row_at_sum", cycles=2 + self._dot_latency)
         at_end = register(pipe, at_sum, name="row_at_end", cycles=self._convert_latency + FloatMul.LATENCY)
         sum_bits = PRODUCT_BITS + self.max_hidden.bit_length()
@@ -187,12 +187,3 @@ class Head(wiring.Component):
             self.done.eq(self.o.valid & self.o.ready & at_end.last),
         ]
         return m
-
-    @staticmethod
-    def _flags(m: Module, value: Value, *, name: str, cycles: int = 1) -> Value:
-        """``value`` as it was `cycles` enabled clocks ago, zero after reset."""
-        for _ in range(cycles):
-            held = Signal.like(value, name=name)
-            m.d.sync += held.eq(value)
-            value = held
-        return value

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
 from terntable.hw.head import Head
 from terntable.hw.int8_array import ArrayPort
 from terntable.hw.logit_writer import LogitWriter
@@ -16,8 +17,6 @@ from terntable.hw.spec.program import RowFlag
 from terntable.hw.topk import TopK
 
 __all__ = ["HeadUnit"]
-
-REQUEST = data.StructLayout({"address": 64, "beats": 32})
 
 
 class HeadUnit(wiring.Component):

@@ -4,13 +4,22 @@ from amaranth.hdl import Cat, EnableInserter, Module, ShapeLike, Signal, Value, 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Kernel", "KernelStream", "register"]
+__all__ = ["Kernel", "KernelStream", "delay", "register"]
 
 
 def register(m: Module, value: ValueLike, *, name: str, cycles: int = 1) -> Value:
     """``value`` as it was ``cycles`` clocks ago. Pipeline registers need no reset."""
+    return _chain(m, value, name, cycles, reset_less=True)
+
+
+def delay(m: Module, value: ValueLike, *, name: str, cycles: int = 1) -> Value:
+    """``value`` as it was ``cycles`` clocks ago, zero after reset: for flags, unlike :func:`register`."""
+    return _chain(m, value, name, cycles, reset_less=False)
+
+
+def _chain(m: Module, value: ValueLike, name: str, cycles: int, *, reset_less: bool) -> Value:
     for _ in range(cycles):
-        held = Signal.like(value, name=name, reset_less=True)
+        held = Signal.like(value, name=name, reset_less=reset_less)
         m.d.sync += held.eq(value)
         value = held
     return value

@@ -4,6 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
+
 __all__ = ["KvFetch"]
 
 
@@ -31,7 +33,7 @@ class KvFetch(wiring.Component):
             "command": In(stream.Signature(data.StructLayout({
                 "slots": 16, "head_dim": 16, "address": 32, "address2": 32}))),
             "base": In(64),
-            "request": Out(stream.Signature(data.StructLayout({"address": 64, "beats": 32}))),
+            "request": Out(stream.Signature(REQUEST)),
         })
 
     def elaborate(self, platform) -> Module:

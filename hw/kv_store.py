@@ -4,12 +4,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
 from terntable.hw.row_table import row_record
 from terntable.hw.shapes import integers, per_row
 
 __all__ = ["KvStore"]
-
-REQUEST = data.StructLayout({"address": 64, "beats": 32})
 
 
 class KvStore(wiring.Component):

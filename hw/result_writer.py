@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
+
 __all__ = ["ResultWriter"]
 
 
@@ -29,7 +31,7 @@ class ResultWriter(wiring.Component):
         super().__init__({
             "start": In(1), "count": In(8), "base": In(64),
             "best_index": In(candidates), "best_logit": In(candidates),
-            "request": Out(stream.Signature(data.StructLayout({"address": 64, "beats": 32}))),
+            "request": Out(stream.Signature(REQUEST)),
             "o": Out(stream.Signature(8 * beat_bytes)), "write_idle": In(1), "done": Out(1),
         })
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
 from terntable.hw.half_to_float import HalfToFloat
 from terntable.hw.row_table import row_record
 from terntable.hw.shapes import columns
@@ -51,7 +52,7 @@ class RowLoader(wiring.Component):
             "command": In(stream.Signature(data.StructLayout({"kind": LoadKind, "length": 16, "stride": 32}))),
             "table": In(data.ArrayLayout(row_record(), rows)), "count": In(8),
             "embed_base": In(64), "rope_base": In(64),
-            "request": Out(stream.Signature(data.StructLayout({"address": 64, "beats": 32}))),
+            "request": Out(stream.Signature(REQUEST)),
             "i": In(stream.Signature(8 * beat_bytes)),
             "kind": Out(LoadKind), "write_rows": Out(rows), "write_address": Out(max(1, (depth - 1).bit_length())),
             "write_data": Out(columns(rows=rows, lanes=lanes)),

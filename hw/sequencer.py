@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.axi_burst import REQUEST
 from terntable.hw.spec.program import (
     DESCRIPTOR,
     DESCRIPTOR_BYTES,
@@ -65,14 +66,13 @@ class Sequencer(wiring.Component):
             raise ValueError(f"beat_bytes must be 8, 16, 32 or 64, not {beat_bytes!r}")
         self.beat_bytes, self.rows, self.limits = beat_bytes, rows, limits
         self.max_inputs, self.max_group = max_inputs, max_group
-        request = data.StructLayout({"address": 64, "beats": 32})
         super().__init__({
             "start": In(1), "done": Out(1), "busy": Out(1),
             "rows_count": In(32), "rows_base": In(64), "program_base": In(64), "stream_base": In(64),
             "stream_beats": In(32), "head_beats": In(32),
-            "request": Out(stream.Signature(request)), "i": In(stream.Signature(8 * beat_bytes)),
+            "request": Out(stream.Signature(REQUEST)), "i": In(stream.Signature(8 * beat_bytes)),
             "owner": Out(2), "table_start": Out(1), "table_done": In(1), "any_output": In(1),
-            "stream_request": Out(stream.Signature(request)),
+            "stream_request": Out(stream.Signature(REQUEST)),
             "op": Out(8), "descriptor": Out(descriptor_layout()), "index": Out(32),
             "unit_start": Out(1), "unit_ready": In(1), "unit_done": In(1),
             "factor_start": Out(1), "factor_ready": In(1), "factor_done": In(1),

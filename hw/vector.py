@@ -27,7 +27,6 @@ class VectorUnit(wiring.Component):
     Parameters
     ----------
     rows, lanes, beat_bytes : as in the configuration.
-    depth : columns of the longest buffer.
 
     Members
     -------
@@ -40,10 +39,10 @@ class VectorUnit(wiring.Component):
 
     """
 
-    def __init__(self, *, rows: int, lanes: int, beat_bytes: int, depth: int) -> None:
+    def __init__(self, *, rows: int, lanes: int, beat_bytes: int) -> None:
         if beat_bytes % (4 * lanes):
             raise ValueError(f"beat_bytes must be a multiple of 4 x lanes = {4 * lanes}, not {beat_bytes}")
-        self.rows, self.lanes, self.beat_bytes, self.depth = rows, lanes, beat_bytes, depth
+        self.rows, self.lanes, self.beat_bytes = rows, lanes, beat_bytes
         self.unit = VectorLanes(rows=rows, lanes=lanes)
         self.LATENCY, self.SUM_LATENCY = self.unit.LATENCY + 3, self.unit.SUM_LATENCY + 2
         word = columns(rows=rows, lanes=lanes)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 __all__ = ["ADDRESS_BITS", "CONTROL_START", "CONTROL_RESET", "IDENT", "REGISTERS", "STATUS_BUSY", "STATUS_DONE",
-           "STATUS_ERROR", "VERSION", "Register", "offset_of"]
+           "STATUS_ERROR", "VERSION", "Register"]
 
 #: "TERN", read back from IDENT.
 IDENT = 0x5445524E
@@ -73,8 +73,3 @@ def _table() -> tuple[Register, ...]:
 
 
 REGISTERS = _table()
-
-
-def offset_of(name: str) -> int:
-    """Byte offset of the register called `name`; KeyError for an unknown one."""
-    return {register.name: register.offset for register in REGISTERS}[name]

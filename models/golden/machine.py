@@ -179,7 +179,6 @@ class Machine:
         if mode > max(VecMode) or d["b"] > Buffer.PARTIAL or length == 0:
             raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
         a = (self.x, self.y, self.partial)[d["b"]][:, source]
-        f = scalar.factor(self.d, d["imm"])
         if mode == VecMode.SUMSQ:
             self.sum = self._finite(lanes.sumsq(a))
             return
@@ -189,18 +188,23 @@ class Machine:
         if mode == VecMode.NORM:
             gamma = self.weights.floats(self._take(gamma_beats(length, self.config)), length)
             y, self.amax = lanes.norm(a, self.inv, gamma)
-        elif mode == VecMode.DEQUANT:
-            y, self.amax = lanes.dequant(a, f)
-        elif mode == VecMode.ADD:
-            y = lanes.add_scaled(self.x[:, target], a, f)
-        elif mode == VecMode.RELU2:
-            y = lanes.relu2(a, f)
-        elif mode == VecMode.MULTIPLY:
-            y = lanes.multiply(a, f, self.y[:, target])
-        else:
+        elif mode == VecMode.ROPE:
             pairs = self.rope[:, :length // 2]
             y, self.amax = lanes.rope(a, pairs[..., 0], pairs[..., 1])
+        else:
+            y = self._scaled(mode, a, scalar.factor(self.d, d["imm"]), target)
         (self.x if d["c"] == Buffer.X else self.y)[:, target] = self._finite(y)
+
+    def _scaled(self, mode: int, a: NDArray, f: NDArray[np.float32], target: slice) -> NDArray[np.float32]:
+        """The modes that start from integer sums."""
+        if mode == VecMode.DEQUANT:
+            y, self.amax = lanes.dequant(a, f)
+            return y
+        if mode == VecMode.ADD:
+            return lanes.add_scaled(self.x[:, target], a, f)
+        if mode == VecMode.RELU2:
+            return lanes.relu2(a, f)
+        return lanes.multiply(a, f, self.y[:, target])
 
     def _quantise(self, a: NDArray, target: Buffer, column: int, length: int) -> None:
         try:

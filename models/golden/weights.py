@@ -34,13 +34,14 @@ class WeightCache:
         """Binary32 norm weights, (count,)."""
         return self.memory[address:address + 4 * count].view(np.float32)
 
-    def ternary(self, address: int, outputs: int, inputs: int) -> NDArray[np.int8] | None:
-        """Codes (outputs, inputs), or None when a byte is no five trits."""
+    def ternary(self, address: int, outputs: int, inputs: int) -> NDArray[np.float32] | None:
+        """Codes (outputs, inputs), or None when a byte is no five trits. As floats, which the product wants in each pass."""
         size = matmul_beats(inputs, outputs, self.config) * self.config.beat_bytes
 
-        def decode(raw: NDArray[np.uint8]) -> NDArray[np.int8] | None:
+        def decode(raw: NDArray[np.uint8]) -> NDArray[np.float32] | None:
             try:
-                return unpack_matrix(raw.reshape(-1, self.config.beat_bytes), outputs, inputs, self.geometry)
+                codes = unpack_matrix(raw.reshape(-1, self.config.beat_bytes), outputs, inputs, self.geometry)
+                return codes.astype(np.float32)
             except ValueError:
                 return None
 

@@ -14,7 +14,7 @@ from cocotbext.axi import AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus
 
 from terntable.hw.axi import connect_flat
 
-__all__ = ["FLAWED", "Flat", "memory", "watch"]
+__all__ = ["FLAWED", "Flat", "abort_after", "memory", "watch"]
 
 #: Addresses that answer SLVERR, in the uppermost quarter of every memory of 1 MiB.
 FLAWED = range(0xC0000, 0x100000)
@@ -108,3 +108,24 @@ def watch(dut: Any, name: str, inputs: Mapping[str, str], outputs: Mapping[str, 
 
     cocotb.start_soon(run())
     return seen
+
+
+async def abort_after(dut: Any, name: str, moment: int, *, long: int, seen: list[dict[str, Any]]) -> None:
+    """Abort `moment` cycles from now, for one cycle or a long while, and wait until the watcher `seen` saw it idle."""
+    edge = RisingEdge(getattr(dut, f"{name}_clk"))
+    request, abort = getattr(dut, f"{name}__request__valid"), getattr(dut, f"{name}__abort")
+    for _ in range(moment):
+        await edge
+    abort.value = 1
+    for _ in range(1 + 9 * long):
+        await edge
+    request.value = 0
+    abort.value = 0
+    for _ in range(600):
+        await ReadOnly()
+        if seen and seen[-1]["idle"]:
+            break
+        await edge
+    else:
+        raise AssertionError(f"{name} is not idle 600 cycles after an abort")
+    await edge

@@ -3,11 +3,11 @@
 import random
 
 import cocotb
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
 
 from terntable.hw.axi_read import AxiRead
 from terntable.models.golden.axi_read import INPUTS, OUTPUTS, AxiReadCycles
-from tests.hw.axi_memory import FLAWED, memory, watch
+from tests.hw.axi_memory import FLAWED, abort_after, memory, watch
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start
 from tests.hw.test_axi_read import SETS
 
@@ -106,7 +106,7 @@ async def error_stays(dut, name):
 async def abort(dut, name, moment, long):
     """A pulse (or a long abort) forgets everything, at any moment; then the master works as before."""
     ram, seen = await prepare(dut, name, pause=0.3)
-    size, edge = SETS[name]["beat_bytes"], RisingEdge(getattr(dut, f"{name}_clk"))
+    size = SETS[name]["beat_bytes"]
 
     def pin(port):
         return getattr(dut, f"{name}__{port}")
@@ -114,20 +114,6 @@ async def abort(dut, name, moment, long):
     pin("request__payload").value = words([(3, 150)], size)[0]
     pin("request__valid").value = 1
     pin("o__ready").value = moment == 20
-    for _ in range(moment):
-        await edge
-    pin("abort").value = 1
-    for _ in range(1 + 9 * long):
-        await edge
-    pin("request__valid").value = 0
-    pin("abort").value = 0
-    for _ in range(600):
-        await ReadOnly()
-        if seen and seen[-1]["idle"]:
-            break
-        await edge
-    else:
-        raise AssertionError(f"{name} is not idle 600 cycles after an abort")
-    await edge
+    await abort_after(dut, name, moment, long=long, seen=seen)
     result = await exchange_all(dut, name, {"request": words([(50, 3)], size)}, {"o": 3}, traffic="flat out")
     assert result["o"].payloads == beats_of(ram, [(50, 3)], size)

@@ -3,11 +3,11 @@
 import random
 
 import cocotb
-from cocotb.triggers import ReadOnly, RisingEdge
+from cocotb.triggers import RisingEdge
 
 from terntable.hw.axi_write import AxiWrite
 from terntable.models.golden.axi_write import INPUTS, OUTPUTS, AxiWriteCycles
-from tests.hw.axi_memory import FLAWED, SIZE, memory, watch
+from tests.hw.axi_memory import FLAWED, SIZE, abort_after, memory, watch
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start
 from tests.hw.test_axi_write import SETS
 
@@ -93,7 +93,7 @@ async def error_stays(dut, name):
 async def abort(dut, name, moment, long, data):
     """A pulse (or a long abort) forgets everything, with and without data; nothing else is written."""
     ram, seen = await prepare(dut, name, pause=0.3)
-    size, edge = SETS[name]["beat_bytes"], RisingEdge(getattr(dut, f"{name}_clk"))
+    size = SETS[name]["beat_bytes"]
     before, filler = ram.read(0, SIZE), (1 << 8 * size) - 1
 
     def pin(port):
@@ -103,21 +103,7 @@ async def abort(dut, name, moment, long, data):
     pin("request__valid").value = 1
     pin("i__payload").value = filler
     pin("i__valid").value = data
-    for _ in range(moment):
-        await edge
-    pin("abort").value = 1
-    for _ in range(1 + 9 * long):
-        await edge
-    pin("request__valid").value = 0
-    pin("abort").value = 0
-    for _ in range(600):
-        await ReadOnly()
-        if seen and seen[-1]["idle"]:
-            break
-        await edge
-    else:
-        raise AssertionError(f"{name} is not idle 600 cycles after an abort")
-    await edge
+    await abort_after(dut, name, moment, long=long, seen=seen)
     pin("i__valid").value = 0
     taken = sum(cycle["beat"] for cycle in seen)
     assert ram.read(0, SIZE) == before[:3 * size] + b"\xff" * taken * size + before[(3 + taken) * size:]

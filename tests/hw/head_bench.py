@@ -9,6 +9,7 @@ from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.head import beats, logits
 from tests.hw.bench.streams import SEED, TRAFFIC, Result, exchange_all, pack_array, start
 from tests.hw.bench.timing import check_flow, rigid_pipe
+from tests.hw.port_models import Recorder
 from tests.hw.test_head import SETS, vectors
 
 
@@ -90,20 +91,12 @@ async def largest(dut, name):
 async def done_comes_once(dut, name):
     """`done` is high in the cycle in which the last item is taken, and only then; `busy` ends with it."""
     await start(dut, name)
-    edge = RisingEdge(getattr(dut, f"{name}_clk"))
-    seen = []
-
-    async def watch() -> None:
-        while True:
-            await ReadOnly()
-            seen.append((int(getattr(dut, f"{name}__done").value), int(getattr(dut, f"{name}__busy").value)))
-            await edge
-
-    watcher = cocotb.start_soon(watch())
+    recorder = Recorder(dut, name, ["done", "busy"])
     block = SETS[name]["beat_bytes"] // 4
     result = await exchange_all(dut, name, {"command": [1 | 1 << 32], "weights": [0] * (1 + block)},
                                 {"o": block}, traffic="shy sink")
-    watcher.cancel()
+    recorder.stop()
+    seen = list(zip(recorder["done"], recorder["busy"], strict=True))
     last, begin = result.o.cycles[-1], result["command"].cycles[0]
     assert [done for done, _ in seen] == [int(now == last) for now in range(len(seen))]
     assert [busy for _, busy in seen] == [int(begin < now <= last) for now in range(len(seen))]

@@ -2,10 +2,10 @@
 
 import cocotb
 import numpy as np
-from cocotb.triggers import ReadOnly, RisingEdge
 
 from terntable.hw.logit_writer import LogitWriter
 from tests.hw.bench.streams import SEED, TRAFFIC, Result, exchange_all, pack_array, start
+from tests.hw.port_models import Recorder
 from tests.hw.test_logit_writer import SETS
 
 BASE, STRIDE = 0x12_3456_7000, 0x4000
@@ -102,19 +102,11 @@ async def matches(dut, name, traffic):
 async def busy_until_done(dut, name, enable):
     """`busy` spans the first item to the last beat, and `done` is high in its last cycle only."""
     await start(dut, name)
-    edge = RisingEdge(getattr(dut, f"{name}_clk"))
-    seen = []
-
-    async def watch() -> None:
-        while True:
-            await ReadOnly()
-            seen.append((int(getattr(dut, f"{name}__done").value), int(getattr(dut, f"{name}__busy").value)))
-            await edge
-
-    watcher = cocotb.start_soon(watch())
+    recorder = Recorder(dut, name, ["done", "busy"])
     lanes = SETS[name]["beat_bytes"] // 4
     result, _ = await run(dut, name, lanes, enable, "flat out", SEED)
-    watcher.cancel()
+    recorder.stop()
+    seen = list(zip(recorder["done"], recorder["busy"], strict=True))
     # A row that is written takes four cycles when its block is one beat, another row two.
     first, last = result.i.cycles[0], result.i.cycles[-1]
     end = last + LogitWriter.LATENCY + 2 * SETS[name]["rows"] + 2 * enable

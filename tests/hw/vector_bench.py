@@ -9,7 +9,7 @@ from terntable.hw.vector import VectorUnit
 from terntable.models.golden import float32, lanes
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
 from tests.hw.port_models import Recorder, beats_of
-from tests.hw.test_vector import SETS
+from tests.hw.test_vector import COLUMNS, SETS
 
 UNITS = {name: VectorUnit(**sizes) for name, sizes in SETS.items()}
 FACTORS = ("inv", "scale", "factor")
@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, dut, name):
         self.dut, self.name, self.unit = dut, name, UNITS[name]
         self.rows, self.lanes, self.size = self.unit.rows, self.unit.lanes, self.unit.beat_bytes
-        self.columns = self.unit.depth
+        self.columns = COLUMNS[name]
         self.rng = np.random.default_rng([SEED, *map(ord, name)])
         self.x, self.y, self.rope = (self.floats(self.rows, self.columns) for _ in range(3))
         self.partial = self.rng.integers(-(2**24), 2**24, (self.rows, self.columns)).astype(np.int32)

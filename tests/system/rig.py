@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from terntable.host.program import Program
+from terntable.host.program import DEVICE_PARTS, Program
+from terntable.host.rows import row_records
 from terntable.hw.spec.layout import result_stride, round_up
-from terntable.hw.spec.program import RESULT, ROW, RowFlag
+from terntable.hw.spec.program import RESULT, ROW, Fault, RowFlag
+from terntable.hw.spec.registers import STATUS_ERROR
 from terntable.models.golden.machine import Machine, MachineFault
 from terntable.sim.simulator import Simulator
 
-__all__ = ["GoldenSide", "Pass", "Rig", "SimulatedSide", "chain", "rows_of", "tree"]
+__all__ = ["GoldenSide", "Pass", "Rig", "SimulatedSide", "chain", "tree"]
 
 PAGE = 4096
 
@@ -27,29 +29,17 @@ class Pass:
     cycles: int | None
 
 
-def rows_of(tokens: Sequence[int], *, positions: Sequence[int], first_slot: int, prefix: int, masks: Sequence[int],
-            flags: int = RowFlag.TOP_K | RowFlag.LOGITS) -> NDArray:
-    """Row records of a pass."""
-    rows = np.zeros(len(tokens), ROW)
-    rows["token"], rows["flags"], rows["position"] = tokens, int(flags), positions
-    rows["slot"], rows["prefix"], rows["mask"] = first_slot + np.arange(len(tokens)), prefix, masks
-    return rows
-
-
-def chain(tokens: Sequence[int], length: int, **options) -> NDArray:
+def chain(tokens: Sequence[int], length: int, **options: RowFlag) -> NDArray:
     """Rows of consecutive tokens after `length` committed ones: prefill, decode, chain verification."""
-    count = len(tokens)
-    return rows_of(tokens, positions=range(length, length + count), first_slot=length, prefix=length,
-                   masks=[(1 << (n + 1)) - 1 for n in range(count)], **options)
+    return tree(tokens, range(-1, len(tokens) - 1), length, **options)
 
 
-def tree(tokens: Sequence[int], parents: Sequence[int], length: int, **options) -> NDArray:
+def tree(tokens: Sequence[int], parents: Sequence[int], length: int, *,
+         flags: RowFlag = RowFlag.TOP_K | RowFlag.LOGITS) -> NDArray:
     """Rows of a draft tree: `parents[i]` < i, or -1 for a child of the last committed token."""
-    masks, depths = [], []
-    for node, parent in enumerate(parents):
-        masks.append((masks[parent] if parent >= 0 else 0) | 1 << node)
-        depths.append(depths[parent] + 1 if parent >= 0 else 0)
-    return rows_of(tokens, positions=[length + d for d in depths], first_slot=length, prefix=length, masks=masks, **options)
+    rows = row_records(tokens=np.asarray(tokens, np.int64), parents=list(parents), length=length)
+    rows["flags"] = int(flags)
+    return rows
 
 
 class Rig:
@@ -57,8 +47,8 @@ class Rig:
 
     def __init__(self, program: Program, *, sequences: int = 1) -> None:
         self.program, self.config = program, program.config
-        regions = {"program": program.program, "moves": program.moves, "stream": program.stream, "embed": program.embed,
-                   "rope": program.rope, **{f"kv{n}": program.kv.total_bytes for n in range(sequences)},
+        regions = {**{part: getattr(program, part) for part in DEVICE_PARTS},
+                   **{f"kv{n}": program.kv.total_bytes for n in range(sequences)},
                    "rows": ROW.itemsize * self.config.rows, "result": self.config.rows * result_stride(self.config),
                    "logits": self.config.rows * program.logits_stride, "vectors": 4 * self.config.rows * self.config.max_hidden}
         self.base, end = {}, PAGE
@@ -133,8 +123,7 @@ class SimulatedSide(Rig):
         for name, value in registers.items():
             self.simulator.write(name, value)
         self.simulator.start_and_wait(self.DEADLINE)
-        if self.simulator.read("status") & 4:
-            from terntable.hw.spec.program import Fault
+        if self.simulator.read("status") & STATUS_ERROR:
             raise MachineFault(Fault(self.simulator.read("fault_cause")), self.simulator.read("fault_index"))
         names = ("stream_bytes", "read_bytes", "write_bytes", "descriptors")
         return {name: self.simulator.read(name) for name in names}, self.simulator.read("cycles")
