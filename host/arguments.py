@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import fields
 from typing import Any, NoReturn
 
 from terntable.host.errors import InputError
+from terntable.hw.spec.config import HardwareConfig, preset
 
-__all__ = ["Parser", "add_memory_options", "add_model_options", "memory_options", "say"]
+__all__ = ["Parser", "add_memory_options", "add_model_options", "chosen_preset", "memory_options", "say"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,6 +22,14 @@ class Parser(argparse.ArgumentParser):
 def say(text: str) -> None:
     """A line of progress, beside the output."""
     print(text, file=sys.stderr, flush=True)
+
+
+def chosen_preset(name: str) -> HardwareConfig:
+    """The hardware configuration called `name`; InputError lists the known ones."""
+    try:
+        return preset(name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +54,7 @@ def memory_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.bandwidth is not None:
         if not 1 / 65536 <= arguments.bandwidth <= 1:
             raise InputError(f"--bandwidth must be 1/65536 to 1 beats per cycle, not {arguments.bandwidth}")
-        options |= {"stream_bandwidth": arguments.bandwidth, "data_bandwidth": arguments.bandwidth}
+        options["bandwidth"] = arguments.bandwidth
     if arguments.latency is not None:
         if not 1 <= arguments.latency < 1 << 20:
             raise InputError(f"--latency must be 1 to {(1 << 20) - 1} cycles, not {arguments.latency}")
@@ -52,3 +62,20 @@ def memory_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if options and arguments.device != "sim":
         raise InputError(f"--bandwidth and --latency are for device sim, not {arguments.device}")
     return options
+
+
+def add_ddr_option(parser: argparse.ArgumentParser) -> None:
+    """The memory by name."""
+    parser.add_argument("--ddr", default="ddr", metavar="NAME",
+                        help="memory: ddr (2133 MT/s), ddr-2400, flat-13.3 (any GB/s), or fixed latency and bandwidth (ddr)")
+
+
+def ddr_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The timing of the memory that was named, as the simulator device takes it."""
+    from terntable.sim.memory_timing import named_timing
+
+    try:
+        timing = named_timing(arguments.ddr)
+    except ValueError as error:
+        raise InputError(f"--ddr: {error}") from error
+    return {field.name: getattr(timing, field.name) for field in fields(timing)}

@@ -54,6 +54,11 @@ class CheckedSession(Session):
         super().close()
         self.reference.close()
 
+    def restore(self, cache: NDArray[np.uint8], length: int) -> None:
+        """Take over a KV cache on both devices."""
+        self.reference.restore(cache, length)
+        super().restore(cache, length)
+
     def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
         # Before the own pass, which writes the addresses of its vectors into the rows.
         wanted = self.reference._pass(rows.copy(), vectors)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from terntable.host.arguments import Parser, say
 from terntable.host.checked import Mismatch
-from terntable.host.commands import compile, generate, info, verify_device
+from terntable.host.commands import bench, compile, explore, generate, info, resources, timing, verify_device
 from terntable.host.errors import DeviceError, InputError
 from terntable.host.program import ProgramError
 from terntable.quant.checkpoint import CheckpointError
-from terntable.sim.errors import SimulatorError
+from terntable.sim.errors import SimulatorError, SynthesisError
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = Parser(prog="terntable", description="Ternary language models on small FPGAs by table lookup.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for command in (generate, compile, info, verify_device):
+    for command in (generate, compile, info, verify_device, bench, resources, timing, explore):
         command.add_parser(commands)
     try:
         arguments = parser.parse_args(argv)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Mismatch as difference:
         say(f"{name}: {difference}")
         return 1
-    except (InputError, CheckpointError, ProgramError, DeviceError, SimulatorError) as error:
+    except (InputError, CheckpointError, ProgramError, DeviceError, SimulatorError, SynthesisError) as error:
         say(f"{name}: {error}")
         return 2
     except KeyboardInterrupt:

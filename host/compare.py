@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from terntable.host.program import Program
 from terntable.host.target import PassResult
+from terntable.hw.spec.layout import KvLayout
 
 __all__ = ["first_difference"]
 
@@ -28,30 +29,39 @@ def _in_cache(program: Program, kv: NDArray[np.uint8], wanted: NDArray[np.uint8]
         return None
     for layer in range(layout.layers):
         before = f"layer {layer - 1}'s attention, output or feed-forward part" if layer else "the embedding"
-        for head in range(layout.kv_heads):
-            for kind, start, record in (("key", layout.key_offset(layer, head), layout.key_record),
-                                        ("value", layout.value_offset(layer, head), layout.value_record)):
-                region = slice(start, start + layout.context * record)
-                places = np.flatnonzero(kv[region] != wanted[region])
-                if not places.size:
-                    continue
-                slot, byte = divmod(int(places[0]), record)
-                what, unit = _part(kind, byte, layout.head_dim, layout.padded_dim)
-                ours, theirs = int(kv[region][places[0]]), int(wanted[region][places[0]])
-                return (f"{what} of layer {layer}, head {head}, slot {slot} is {ours:#04x} instead of "
-                        f"{theirs:#04x} in byte {byte} of its record; made by {unit} of layer {layer}, "
-                        f"after {before}")
+        for record in range(layout.records):
+            start = layout.offset(layer, record)
+            region = slice(start, start + layout.record_bytes)
+            places = np.flatnonzero(kv[region] != wanted[region])
+            if not places.size:
+                continue
+            place = int(places[0])
+            what, unit = _part(layout, record, place)
+            ours, theirs = int(kv[region][place]), int(wanted[region][place])
+            return (f"{what} of layer {layer} is {ours:#04x} instead of {theirs:#04x} at byte {place} of its record; "
+                    f"made by {unit} of layer {layer}, after {before}")
     return "the KV cache differs outside every region"
 
 
-def _part(kind: str, byte: int, dim: int, padded: int) -> tuple[str, str]:
-    if byte < dim:
-        turned = ", rotary embedding" if kind == "key" else ""
-        return f"column {byte} of the {kind}", f"norm, ternary product{turned} or quantiser"
-    if byte < padded:
-        return f"the padding of the {kind}", "the KV writer"
-    scale = "key" if byte - padded < 4 else "value"
-    return f"the {scale}'s scale", "the quantisation scale or the KV writer"
+def _part(layout: KvLayout, record: int, place: int) -> tuple[str, str]:
+    """What lies at a byte of a record's region, and the units that make it."""
+    first = record * layout.pack
+    if place >= layout.scales_offset:
+        slot, byte = divmod(place - layout.scales_offset, layout.entry)
+        number = byte // 4
+        if number >= 2 * layout.pack:
+            return f"the padding of the scales, slot {slot}", "the KV writer"
+        kind = "value" if number % 2 else "key"
+        return f"the {kind}'s scale, head {first + number // 2}, slot {slot}", "the quantisation scale or the KV writer"
+    plane, offset = divmod(place, layout.plane_stride)
+    slot, byte = divmod(offset, layout.beat_bytes)
+    kind = "key" if plane < layout.planes else "value"
+    column = plane % layout.planes * layout.beat_bytes + byte
+    if column >= layout.pack * layout.head_dim:
+        return f"the padding of the {kind}, slot {slot}", "the KV writer"
+    turned = ", rotary embedding" if kind == "key" else ""
+    return (f"column {column % layout.head_dim} of the {kind}, head {first + column // layout.head_dim}, slot {slot}",
+            f"norm, ternary product{turned} or quantiser")
 
 
 def _in_results(result: PassResult | None, wanted: PassResult | None) -> str | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.layout import KvLayout, embed_stride, rope_stride
 from terntable.hw.spec.numbers import HEAD_LIMIT, INT8_LIMIT, LOG2E
-from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, Buffer, Op, ScalarKind, VecMode
+from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, Buffer, Op, ScalarKind, ScaleOf, VecMode
 
 __all__ = ["LayerScales", "move_descriptors", "pass_descriptors"]
 
@@ -46,49 +46,46 @@ class _List:
         return np.array(self.rows, DESCRIPTOR).view(np.uint8)
 
     def vec(self, mode: VecMode, source: Buffer, target: Buffer, length: int, *, offset: int = 0, offset2: int = 0,
-            scale: float = 0.0) -> None:
-        self.add(Op.VEC, a=int(mode), b=int(source), c=int(target), length=length, offset=offset, offset2=offset2, imm=scale)
-
-    def quantise(self, target: Buffer, length: int, *, offset: int = 0, offset2: int = 0, slot: int | None = None) -> None:
-        limit = HEAD_LIMIT if target == Buffer.HEAD else INT8_LIMIT
-        self.add(Op.SCALAR, a=int(ScalarKind.QUANT), c=0 if slot is None else slot + 1, imm=limit)
-        self.vec(VecMode.QUANT, Buffer.Y, target, length, offset=offset, offset2=offset2)
+            scale: float = 0.0, scale2: float = 0.0) -> None:
+        self.add(Op.VEC, a=int(mode), b=int(source), c=int(target), length=length, offset=offset, offset2=offset2, imm=scale,
+                 imm2=scale2)
 
     def norm(self, source: Buffer, target: Buffer, length: int, epsilon: float) -> None:
-        """RMS norm of `source`, quantised to `target`, by way of Y."""
-        self.vec(VecMode.SUMSQ, source, Buffer.Y, length)
-        self.add(Op.SCALAR, a=int(ScalarKind.NORM), imm=1 / length, imm2=epsilon)
+        """RMS norm of `source`, quantised to `target`, by way of Y. The norm's factor only enters the quantiser's scale."""
         self.vec(VecMode.NORM, source, Buffer.Y, length)
-        self.quantise(target, length)
+        self.add(Op.SCALAR, a=int(ScalarKind.NORM), imm=1 / length, imm2=epsilon)
+        limit = HEAD_LIMIT if target == Buffer.HEAD else INT8_LIMIT
+        self.add(Op.SCALAR, a=int(ScalarKind.QUANT), b=int(ScaleOf.INV), imm=limit)
+        self.vec(VecMode.QUANT, Buffer.Y, target, length)
+
+    def project(self, mode: VecMode, target: Buffer, length: int, *, scratch: int, column: int, slot: int, scale: float) -> None:
+        """One head's next sums, turned or only converted, then quantised to `column` of `target` by way of Y at `scratch`."""
+        self.vec(mode, Buffer.PARTIAL, Buffer.Y, length, offset2=scratch)
+        self.add(Op.SCALAR, a=int(ScalarKind.QUANT), b=int(ScaleOf.FACTOR), c=slot + 1, imm=INT8_LIMIT, imm2=scale)
+        self.vec(VecMode.QUANT, Buffer.Y, target, length, offset=scratch, offset2=column)
 
     def matmul(self, outputs: int, inputs: int) -> None:
         self.add(Op.MATMUL, length=outputs, offset=inputs)
 
 
-def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, intermediate: int, heads: int, vocab: int,
-                     epsilon: float, activation: VecMode, scales: list[LayerScales]) -> NDArray[np.uint8]:
+def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, intermediate: int, vocab: int, epsilon: float,
+                     activation: VecMode, scales: list[LayerScales]) -> NDArray[np.uint8]:
     """A whole pass: embedding to head. `activation` is the gate's mode; bytes padded to whole fetch blocks."""
     out = _List()
-    dim, group = kv.head_dim, heads // kv.kv_heads
-    key_columns = kv.kv_heads * dim
+    width = kv.heads * kv.head_dim
     out.add(Op.EMBED, length=hidden, address2=embed_stride(hidden, config))
-    out.add(Op.ROPE, length=dim // 2, address2=rope_stride(dim, config))
+    out.add(Op.ROPE, length=kv.head_dim // 2, address2=rope_stride(kv.head_dim, config))
     for layer, scale in enumerate(scales):
         out.norm(Buffer.X, Buffer.ACT, hidden, epsilon)
-        out.matmul(heads * dim + 2 * key_columns, hidden)
-        _queries(out, heads, kv, scale)
-        for head in range(kv.kv_heads):
-            _append(out, config, kv, layer, head, heads, scale)
-        for head in range(kv.kv_heads):
-            out.add(Op.ATTENTION, a=head * group, b=group, length=dim, offset2=head * group * dim, imm=LOG2E / math.sqrt(dim),
-                    address=kv.key_offset(layer, head), address2=kv.value_offset(layer, head))
-        out.norm(Buffer.Y, Buffer.ACT, heads * dim, epsilon)
-        out.matmul(hidden, heads * dim)
+        out.matmul(width + 2 * kv.kv_heads * kv.head_dim, hidden)
+        for record in range(kv.records):
+            _attend(out, config, kv, layer, record, scale)
+        out.norm(Buffer.Y, Buffer.ACT, width, epsilon)
+        out.matmul(hidden, width)
         out.vec(VecMode.ADD, Buffer.PARTIAL, Buffer.X, hidden, scale=scale.o)
         out.norm(Buffer.X, Buffer.ACT, hidden, epsilon)
         out.matmul(2 * intermediate, hidden)
-        out.vec(activation, Buffer.PARTIAL, Buffer.Y, intermediate, scale=scale.gate)
-        out.vec(VecMode.MULTIPLY, Buffer.PARTIAL, Buffer.Y, intermediate, offset=intermediate, scale=scale.up)
+        out.vec(activation, Buffer.PARTIAL, Buffer.Y, intermediate, scale=scale.gate, scale2=scale.up)
         out.norm(Buffer.Y, Buffer.ACT, intermediate, epsilon)
         out.matmul(hidden, intermediate)
         out.vec(VecMode.ADD, Buffer.PARTIAL, Buffer.X, hidden, scale=scale.down)
@@ -97,33 +94,31 @@ def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, inter
     return out.bytes()
 
 
-def _queries(out: _List, heads: int, kv: KvLayout, scale: LayerScales) -> None:
-    dim = kv.head_dim
-    out.vec(VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y, heads * dim, scale=scale.q)
-    for head in range(heads):
-        out.vec(VecMode.ROPE, Buffer.Y, Buffer.Y, dim, offset=head * dim, offset2=head * dim)
-        out.quantise(Buffer.QUERY, dim, offset=head * dim, offset2=head * kv.padded_dim, slot=head)
-
-
-def _append(out: _List, config: HardwareConfig, kv: KvLayout, layer: int, head: int, heads: int, scale: LayerScales) -> None:
-    """Key and value of one key-value head: dequantise, turn, quantise, store."""
-    dim = kv.head_dim
-    first_key = (heads + head) * dim
-    first_value = (heads + kv.kv_heads + head) * dim
-    out.vec(VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y, dim, offset=first_key, scale=scale.k)
-    out.vec(VecMode.ROPE, Buffer.Y, Buffer.Y, dim)
-    out.quantise(Buffer.KEY, dim, slot=config.max_heads)
-    out.vec(VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y, dim, offset=first_value, scale=scale.v)
-    out.quantise(Buffer.VALUE, dim, slot=config.max_heads + 1)
-    out.add(Op.KV_STORE, a=0, length=kv.key_record, address=kv.key_offset(layer, head))
-    out.add(Op.KV_STORE, a=1, length=kv.value_record, address=kv.value_offset(layer, head))
+def _attend(out: _List, config: HardwareConfig, kv: KvLayout, layer: int, record: int, scale: LayerScales) -> None:
+    """Queries, keys and values of a record in the order of their sums, then its attention, while the engine goes on."""
+    dim, pack, group = kv.head_dim, kv.pack, kv.group
+    first, scratch = record * group * pack, kv.heads * dim
+    for head in range(group * pack):
+        out.project(VecMode.ROPE, Buffer.QUERY, dim, scratch=scratch, slot=first + head, scale=scale.q,
+                    column=(record * group + head // pack) * kv.query_columns + head % pack * dim)
+    for target, mode, place, factor in ((Buffer.KEY, VecMode.ROPE, 0, scale.k), (Buffer.VALUE, VecMode.CONVERT, 1, scale.v)):
+        for head in range(pack):
+            out.project(mode, target, dim, scratch=scratch, column=head * dim, slot=config.max_heads + 2 * head + place,
+                        scale=factor)
+    where = {"c": pack, "length": dim, "address": kv.offset(layer, record), "address2": kv.plane_stride}
+    out.add(Op.KV_STORE, **where)
+    for query in range(group):
+        out.add(Op.ATTENTION, a=first + query * pack, offset=(record * group + query) * kv.query_columns,
+                offset2=(first + query * pack) * dim, imm=LOG2E / math.sqrt(dim), **where)
 
 
 def move_descriptors(kv: KvLayout) -> NDArray[np.uint8]:
-    """Moves of the row records' slots in every region of the cache."""
+    """Moves of the row records' slots in every plane of the cache, and of their scales."""
     out = _List()
     for layer in range(kv.layers):
-        for head in range(kv.kv_heads):
-            out.add(Op.MOVE, length=kv.key_record, address=kv.key_offset(layer, head))
-            out.add(Op.MOVE, length=kv.value_record, address=kv.value_offset(layer, head))
+        for record in range(kv.records):
+            start = kv.offset(layer, record)
+            for plane in range(2 * kv.planes):
+                out.add(Op.MOVE, length=kv.beat_bytes, address=start + plane * kv.plane_stride)
+            out.add(Op.MOVE, length=kv.entry, address=start + kv.scales_offset)
     return out.bytes()

@@ -13,26 +13,19 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.registers import (
     CONTROL_RESET,
     CONTROL_START,
+    COUNTERS,
     IDENT,
-    REGISTERS,
     STATUS_BUSY,
     STATUS_DONE,
     STATUS_ERROR,
     VERSION,
+    geometry_of,
 )
 
-__all__ = ["COUNTERS", "Device", "geometry_of"]
-
-#: Registers that count over the last pass.
-COUNTERS = tuple(r.name for r in REGISTERS if r.access == "ro" and r.width == 64)
+__all__ = ["Device"]
 
 #: A reset waits for what is in flight on the bus, a few thousand cycles at most.
 RESET_POLLS = 20_000
-
-
-def geometry_of(config: HardwareConfig) -> int:
-    """What the geometry register of an instance reads."""
-    return config.rows | config.beat_bytes << 8 | config.lanes << 16 | config.top_k << 24
 
 
 class Device(ABC):
@@ -114,7 +107,7 @@ class Device(ABC):
 
     def check_identity(self) -> None:
         """DeviceError unless this is an accelerator of this version and of the expected geometry."""
-        for name, wanted in (("ident", IDENT), ("version", VERSION), ("geometry", geometry_of(self.config))):
+        for name, wanted in (("ident", IDENT), ("version", VERSION), *geometry_of(self.config).items()):
             value = self.read_register(name)
             if value != wanted:
                 raise DeviceError(f"Device {self.name} reads {name} {value:#x}, but preset "

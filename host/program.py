@@ -54,7 +54,7 @@ class Program:
     Attributes
     ----------
     program, moves : descriptors (bytes) of a pass, and of a KV compaction.
-    stream : weight stream; its first `stream_beats` beats come before the head's `head_beats`.
+    stream : weight stream; its first `stream_words` words come before the head's `head_words`.
     embed, rope : tables at their base registers.
     tokenizer : tokenizer.json, empty when the model has none.
     weights, stored : ternary weights, and trits stored for them with padding.
@@ -63,8 +63,8 @@ class Program:
 
     config: HardwareConfig
     shape: ModelShape
-    stream_beats: int
-    head_beats: int
+    stream_words: int
+    head_words: int
     weights: int
     stored: int
     program: NDArray[np.uint8]
@@ -78,8 +78,8 @@ class Program:
     def kv(self) -> KvLayout:
         """Layout of one sequence's KV cache."""
         s = self.shape
-        return KvLayout(layers=s.layers, kv_heads=s.kv_heads, head_dim=s.head_dim, context=s.context,
-                        beat_bytes=self.config.beat_bytes)
+        return KvLayout(layers=s.layers, heads=s.heads, kv_heads=s.kv_heads, head_dim=s.head_dim, context=s.context,
+                        beat_bytes=self.config.beat_bytes, port_bytes=self.config.port_bytes)
 
     @property
     def embed_stride(self) -> int:
@@ -101,7 +101,7 @@ class Program:
         tensors = {name: getattr(self, name) for name in PARTS}
         header = {
             "version": VERSION, "config": asdict(self.config), "shape": asdict(self.shape),
-            **{name: getattr(self, name) for name in ("stream_beats", "head_beats", "weights", "stored")},
+            **{name: getattr(self, name) for name in ("stream_words", "head_words", "weights", "stored")},
         }
         header["sha256"] = _checksums(header, tensors)
         path.parent.mkdir(parents=True, exist_ok=True)

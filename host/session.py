@@ -114,6 +114,36 @@ class Session:
         self._kv.invalidate()
         return np.array(self._kv)
 
+    def restore(self, cache: NDArray[np.uint8], length: int) -> None:
+        """Take over a KV cache, laid out as :meth:`kv_bytes` gives it, whose first `length` slots hold committed tokens."""
+        if cache.dtype != np.uint8 or cache.shape != (self.program.kv.total_bytes,):
+            raise SessionError(f"The cache is {cache.dtype} of shape {cache.shape}, but must be "
+                               f"{self.program.kv.total_bytes} bytes")
+        if not 0 <= length <= self.context:
+            raise SessionError(f"A length of {length} is outside 0 to {self.context}, the context")
+        self._kv[:] = cache
+        self._kv.flush()
+        self._length, self._parents = length, []
+
+    def extend(self, tokens: ArrayLike) -> Counters:
+        """Run and commit tokens without asking for what follows them, so that the head is not read; counters of the passes."""
+        ids, _, count = self._input(tokens, None)
+        assert ids is not None
+        self._check_room(count)
+        before, total = self._length, Counters()
+        try:
+            for start in range(0, count, self.program.config.rows):
+                part = ids[start:start + self.program.config.rows]
+                rows = row_records(tokens=part, parents=check_parents(None, len(part)), length=self._length)
+                total = add_counters(total, self._pass(rows, None).counters)
+                self._length += len(part)
+        except BaseException:
+            self._length = before
+            raise
+        finally:
+            self._parents = []
+        return total
+
     def prefill(self, tokens: ArrayLike | None = None, *, embeddings: ArrayLike | None = None,
                 logits: bool = False) -> PassResult:
         """Run and commit any number of tokens, or of input vectors, in passes of up to M rows.
@@ -259,7 +289,7 @@ class Session:
             self._vectors.flush()
             rows["flags"] |= RowFlag.VECTOR
             rows["vector"] = self._vectors.device_address + np.arange(len(rows)) * self._vectors.strides[0]
-        counters = self._run(rows, "program", program.stream_beats, program.head_beats)
+        counters = self._run(rows, "program", program.stream_words, program.head_words)
         flags = rows["flags"]
         asked = np.flatnonzero(flags & (RowFlag.TOP_K | RowFlag.LOGITS))
         self._results.invalidate()
@@ -274,14 +304,14 @@ class Session:
         """Compact the KV cache."""
         return self._run(rows, "moves", 0, 0)
 
-    def _run(self, rows: NDArray, part: str, stream_beats: int, head_beats: int) -> Counters:
+    def _run(self, rows: NDArray, part: str, stream_words: int, head_words: int) -> Counters:
         device, address = self.device, self.loaded.address
         self._rows[:len(rows)] = rows
         self._rows.flush()
-        deadline = LEAST_DEADLINE + CYCLES_PER_BEAT * (stream_beats + head_beats)
+        deadline = LEAST_DEADLINE + CYCLES_PER_BEAT * (stream_words + head_words)
         for name, value in (
-            ("rows", len(rows)), ("watchdog", deadline), ("stream_beats", stream_beats),
-            ("head_beats", head_beats),
+            ("rows", len(rows)), ("watchdog", deadline), ("stream_words", stream_words),
+            ("head_words", head_words),
             ("program_base", address[part]), ("rows_base", self._rows.device_address),
             ("stream_base", address["stream"]),
             ("embed_base", address["embed"]), ("rope_base", address["rope"]),

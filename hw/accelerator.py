@@ -8,8 +8,8 @@ from terntable.hw.axi import axi4_read, axi4_write, axilite, connect_flat
 from terntable.hw.csr import Csr
 from terntable.hw.datapath import BASES, Datapath
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.registers import ADDRESS_BITS, IDENT, VERSION
-from terntable.hw.supervisor import Supervisor
+from terntable.hw.spec.registers import ADDRESS_BITS, IDENT, VERSION, geometry_of
+from terntable.hw.supervisor import EVENTS, Supervisor
 
 __all__ = ["Accelerator"]
 
@@ -20,47 +20,47 @@ class Accelerator(wiring.Component):
     Members
     -------
     s_axi_control_* : AXI4-Lite slave, the registers of `terntable.hw.spec.registers`.
-    m_axi_gmem0_* : AXI4 read master of the weight stream.
-    m_axi_gmem1_* : AXI4 master of everything else.
+    m_axi_gmem0_* ... : AXI4 masters, a read port each for its stripes of memory; port 0 writes too.
     interrupt : high while a finished or stopped pass is not yet followed by a start or reset, if enabled.
 
     """
 
     def __init__(self, config: HardwareConfig) -> None:
         self.config = config
-        width = 8 * config.beat_bytes
+        width = 8 * config.port_bytes
+        ports = {}
+        for port in range(config.ports):
+            ports |= axi4_read(f"m_axi_gmem{port}", width)
         super().__init__({
-            **axilite("s_axi_control", ADDRESS_BITS),
-            **axi4_read("m_axi_gmem0", width), **axi4_read("m_axi_gmem1", width), **axi4_write("m_axi_gmem1", width),
-            "interrupt": Out(1),
+            **axilite("s_axi_control", ADDRESS_BITS), **ports, **axi4_write("m_axi_gmem0", width), "interrupt": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         config = self.config
         m.submodules.csr = csr = Csr()
-        m.submodules.supervisor = supervisor = Supervisor()
+        m.submodules.supervisor = supervisor = Supervisor(ports=config.ports, port_bytes=config.port_bytes)
         datapath = Datapath(config)
         m.submodules.datapath = ResetInserter(supervisor.clear)(datapath)
         connect_flat(m, self, "s_axi_control", csr.bus)
-        connect_flat(m, self, "m_axi_gmem0", datapath.weights)
-        connect_flat(m, self, "m_axi_gmem1", datapath.read)
-        connect_flat(m, self, "m_axi_gmem1", datapath.write)
+        for port in range(config.ports):
+            connect_flat(m, self, f"m_axi_gmem{port}", getattr(datapath, f"bus{port}"))
+        connect_flat(m, self, "m_axi_gmem0", datapath.write)
         m.d.comb += [
             csr.ident.eq(IDENT), csr.version.eq(VERSION),
-            csr.geometry.eq(config.rows | config.beat_bytes << 8 | config.lanes << 16 | config.top_k << 24),
+            *(getattr(csr, name).eq(value) for name, value in geometry_of(config).items()),
             csr.status.eq(supervisor.status), csr.fault_cause.eq(supervisor.fault_cause),
             csr.fault_index.eq(supervisor.fault_index),
             *(getattr(csr, name).eq(getattr(supervisor, name)) for name in supervisor.counters),
-            *(getattr(datapath, name).eq(getattr(csr, name)) for name in (*BASES, "rows", "stream_beats", "head_beats")),
+            *(getattr(datapath, name).eq(getattr(csr, name)) for name in (*BASES, "rows", "stream_words", "head_words")),
             supervisor.start.eq(csr.start), supervisor.reset.eq(csr.reset), supervisor.watchdog.eq(csr.watchdog),
             supervisor.interrupt_enable.eq(csr.interrupt_enable[0]), self.interrupt.eq(supervisor.interrupt),
             datapath.start.eq(supervisor.begin), datapath.abort.eq(supervisor.abort),
             supervisor.finished.eq(datapath.done), supervisor.fault.eq(datapath.fault),
             supervisor.index.eq(datapath.index), supervisor.running_op.eq(datapath.op),
             supervisor.unit_running.eq(datapath.unit_running), supervisor.completed.eq(datapath.completed),
-            supervisor.drained.eq(datapath.drained), supervisor.beat_bytes.eq(config.beat_bytes),
-            supervisor.stream_beat.eq(datapath.stream_beat), supervisor.read_beat.eq(datapath.read_beat),
-            supervisor.write_beat.eq(datapath.write_beat), supervisor.stream_stall.eq(datapath.stream_stall),
+            supervisor.drained.eq(datapath.drained),
+            *(getattr(supervisor, name).eq(getattr(datapath, name)) for name in (
+                "stream_beats", "data_beats", "write_beat", *(f"{event}_event" for event in EVENTS))),
         ]
         return m

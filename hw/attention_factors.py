@@ -3,31 +3,42 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.attention.attention`.
 """
 
-from amaranth import *
-from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import AttentionSizes, ScalePort, unorder
-from terntable.hw.float_divide import FloatDivide
-from terntable.hw.kernel import delay
+from terntable.hw.attention_convert import AttentionConvert
+from terntable.hw.attention_sizes import AttentionSizes
+from terntable.hw.float_quotient import FloatQuotient
+from terntable.hw.kernel import delay, register
+from terntable.hw.spec.numbers import EXP_ONE
 
 __all__ = ["AttentionFactors"]
 
-#: The patterns of 65536 and of 1.
-EXP_ONE, ONE = 0x47800000, 0x3F800000
+#: The pattern of EXP_ONE, 2**16.
+EXP_ONE_FLOAT = (127 + EXP_ONE.bit_length() - 1) << 23
+
+
+class Phase(enum.Enum):
+    """What is waited for: a largest value scale, a sum of exponentials, its float; rows go to the divider; quotients come."""
+
+    IDLE = 0
+    SCALE = 1
+    SUM = 2
+    FLOAT = 3
+    LAUNCH = 4
+    DIVIDE = 5
 
 
 class AttentionFactors(wiring.Component):
-    """``inverse = 65536 / largest scale``, then for each head ``factor = largest scale / sum``.
+    """``inverse = 65536 / largest scale`` of each head, then of each ``factor = largest scale / sum``.
 
     ============  =====================================================
     Computes      the two ``div`` of ``attention``
-    Latency       ``INVERT_LATENCY`` from ``invert`` to ``inverted``; from ``divide`` to ``divided``
-                  ``DIVIDE_LATENCY`` + heads x ``PERIOD``
-    Throughput    a division for each row at a time
-    Widths        float32
-    Stall         none
+    Latency       2 + rows + ``DIVIDE`` cycles from ``scanned`` to ``inverted``; 3 + ``AttentionConvert.FLOAT`` + rows +
+                  ``DIVIDE`` from ``summed`` to ``factored``
+    Throughput    one divider serves the rows in turn, one a cycle
+    Stall         waits for the converters and until ``inverse`` was taken
     ============  =====================================================
 
     Parameters
@@ -36,100 +47,100 @@ class AttentionFactors(wiring.Component):
 
     Members
     -------
-    largest_scale : In
-        As an order key; 0 for a row that sees nothing, whose results do not matter.
-    invert, divide : In(1)
-        Begin.
-    inverted, divided : Out(1)
-        In the last cycle of the work: results show from the next one on.
-    sum_head, sum
-        Head whose sum of exponentials is wanted in the same cycle.
-    scale : Out(ScalePort)
-        Makes floats of the sums.
-    factor_head, factor
-        Head whose factor shows in the same cycle.
+    start : In(1)
+        Begin a command.
+    scanned : In(2)
+        From the next cycle on ``largest_scale`` of the head is known. The results of a row that sees nothing do not matter.
+    inverted : Out(1)
+        ``inverse`` is that of the next head, until it is ``taken``.
+    summed : In(1)
+        The sum of exponentials of the next head is complete.
+    may_convert, convert
+        The converters take a sum in this cycle if both are 1; ``floats`` has it ``AttentionConvert.FLOAT`` enabled clocks
+        later.
+    en : In(1)
+        The converters move.
+    waiting : Out(1)
+        A complete sum was not converted yet.
+    factored : Out(2)
+        ``factor`` of the head is known.
 
     """
 
-    INVERT_LATENCY = FloatDivide.LATENCY + 1
-    PERIOD = FloatDivide.LATENCY + 1
-    DIVIDE_LATENCY = ScalePort.LATENCY + 1
+    DIVIDE = 1 + FloatQuotient.LATENCY
 
     def __init__(self, *, sizes: AttentionSizes):
         self.sizes = sizes
-        words = data.ArrayLayout(32, sizes.rows)
-        head = range(sizes.max_group)
+        both = data.ArrayLayout(sizes.floats, 2)
         super().__init__({
-            "job": In(sizes.job),
-            "largest_scale": In(words),
-            "invert": In(1),
-            "inverted": Out(1),
-            "inverse": Out(words),
-            "divide": In(1),
-            "divided": Out(1),
-            "sum_head": Out(head),
-            "sum": In(data.ArrayLayout(sizes.exponential_bits, sizes.rows)),
-            "scale": Out(ScalePort(rows=sizes.rows, width=sizes.scale_bits)),
-            "factor_head": In(head),
-            "factor": Out(words),
+            "start": In(1), "paired": In(1),
+            "scanned": In(2), "largest_scale": In(both),
+            "inverted": Out(1), "inverse": Out(sizes.floats), "taken": In(1),
+            "summed": In(1), "waiting": Out(1), "may_convert": In(1), "convert": Out(1), "en": In(1), "floats": In(sizes.floats),
+            "factored": Out(2), "factor": Out(both),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sizes, rows, job = self.sizes, range(self.sizes.rows), self.job
-        head_shape = range(sizes.max_group)
+        rows = self.sizes.rows
+        phase, second, inverting = Signal(Phase), Signal(), Signal()
+        known, clocks, row = Signal(2), Signal(range(AttentionConvert.FLOAT + 1)), Signal(range(max(2, rows)))
+        sums = Signal(self.sizes.floats, reset_less=True)
+        launching, last_row = phase == Phase.LAUNCH, row == rows - 1
+        arrived = delay(m, launching, name="arrived", cycles=self.DIVIDE)
+        last_arrived = register(m, last_row, name="last_arrived", cycles=self.DIVIDE)
 
-        # Sums become floats, head after head. The first of them starts the divisions.
-        Flags = data.StructLayout({"valid": 1, "head": head_shape})
-        flags = Signal(Flags)
-        converting, inverting, dividing = Signal(), Signal(), Signal()
-        with m.If(self.divide):
-            m.d.sync += [converting.eq(1), self.sum_head.eq(0)]
-        with m.Elif(converting):
-            m.d.sync += [converting.eq(self.sum_head != job.heads - 1), self.sum_head.eq(self.sum_head + 1)]
-        m.d.comb += [flags.valid.eq(converting), flags.head.eq(self.sum_head)]
-        m.d.comb += [a.eq(total) for a, total in zip(self.scale.a, self.sum, strict=True)]
-        m.d.comb += [b.eq(ONE) for b in self.scale.b]
-        m.d.comb += self.scale.en.eq(1)
-        converted = delay(m, flags, name="converted", cycles=ScalePort.LATENCY)
+        m.d.comb += self.convert.eq((phase == Phase.SUM) & self.waiting & self.may_convert & self.en)
+        m.d.sync += known.eq(known | self.scanned)
+        with m.If(self.taken):
+            m.d.sync += self.inverted.eq(0)
+        with m.If(self.summed):
+            m.d.sync += self.waiting.eq(1)
 
-        # All rows divide in step, so the handshake of one stands for all.
-        head = Signal(head_shape)
-        dividers = [FloatDivide() for _ in rows]
-        given, taken = dividers[0].i, dividers[0].o
-        last = head == job.heads - 1
+        with m.Switch(phase):
+            with m.Case(Phase.SCALE):
+                with m.If(Mux(second, known[1], known[0]) & ~self.inverted):
+                    m.d.sync += phase.eq(Phase.LAUNCH)
+            with m.Case(Phase.SUM):
+                m.d.sync += [inverting.eq(0), clocks.eq(0)]
+                with m.If(self.convert):
+                    m.d.sync += [phase.eq(Phase.FLOAT), self.waiting.eq(0)]
+            with m.Case(Phase.FLOAT):
+                with m.If(self.en):
+                    m.d.sync += clocks.eq(clocks + 1)
+                with m.If(clocks == AttentionConvert.FLOAT - 1):
+                    m.d.sync += sums.eq(self.floats)
+                with m.If(clocks == AttentionConvert.FLOAT):
+                    m.d.sync += phase.eq(Phase.LAUNCH)
+            with m.Case(Phase.LAUNCH):
+                m.d.sync += row.eq(row + 1)
+                with m.If(last_row):
+                    m.d.sync += [phase.eq(Phase.DIVIDE), row.eq(0)]
+            with m.Case(Phase.DIVIDE):
+                with m.If(arrived & last_arrived):
+                    # Both inverses come before the first factor.
+                    m.d.sync += [second.eq(self.paired & ~second), phase.eq(Phase.SUM)]
+                    with m.If(inverting):
+                        m.d.sync += self.inverted.eq(1)
+                        with m.If(self.paired & ~second):
+                            m.d.sync += phase.eq(Phase.SCALE)
+                    with m.Else():
+                        m.d.sync += self.factored.eq(self.factored | Cat(~second, second))
+        with m.If(self.start):
+            m.d.sync += [phase.eq(Phase.SCALE), inverting.eq(1), row.eq(0), second.eq(0), known.eq(0), self.factored.eq(0),
+                         self.inverted.eq(0), self.waiting.eq(0)]
+
+        m.submodules.divider = divider = FloatQuotient()
+        scale = Mux(second, Array(self.largest_scale[1])[row], Array(self.largest_scale[0])[row])
         m.d.comb += [
-            self.inverted.eq(inverting & taken.valid),
-            self.divided.eq(dividing & taken.valid & last),
+            divider.en.eq(1),
+            divider.a.eq(register(m, Mux(inverting, EXP_ONE_FLOAT, scale), name="dividend")),
+            divider.b.eq(register(m, Mux(inverting, scale, Array(sums)[row]), name="divisor")),
         ]
-        offer = Signal()
-        with m.If(self.invert):
-            m.d.sync += [inverting.eq(1), offer.eq(1)]
-        with m.Elif(converted.valid & (converted.head == 0)):
-            m.d.sync += [dividing.eq(1), offer.eq(1), head.eq(0)]
-        with m.Elif(offer & given.ready):
-            m.d.sync += offer.eq(0)
-        with m.Elif(taken.valid):
-            m.d.sync += [inverting.eq(0), head.eq(head + 1)]
-            m.d.sync += [dividing.eq(dividing & ~last), offer.eq(dividing & ~last)]
-
-        for row, divider in enumerate(dividers):
-            m.submodules[f"divider_{row}"] = divider
-            m.submodules[f"sums_{row}"] = sums = Memory(shape=32, depth=sizes.max_group, init=[])
-            m.submodules[f"factors_{row}"] = factors = Memory(shape=32, depth=sizes.max_group, init=[])
-            sum_write, sum_read = sums.write_port(), sums.read_port(domain="comb")
-            factor_write, factor_read = factors.write_port(), factors.read_port(domain="comb")
-            scale = unorder(self.largest_scale[row])
-            m.d.comb += [
-                sum_write.addr.eq(converted.head), sum_write.en.eq(converted.valid),
-                sum_write.data.eq(self.scale.y[row]), sum_read.addr.eq(head),
-                divider.i.payload.a.eq(Mux(inverting, EXP_ONE, scale)),
-                divider.i.payload.b.eq(Mux(inverting, scale, sum_read.data)),
-                divider.i.valid.eq(offer), divider.o.ready.eq(1),
-                factor_write.addr.eq(head), factor_write.en.eq(dividing & taken.valid),
-                factor_write.data.eq(divider.o.payload),
-                factor_read.addr.eq(self.factor_head), self.factor[row].eq(factor_read.data),
-            ]
-            with m.If(inverting & taken.valid):
-                m.d.sync += self.inverse[row].eq(divider.o.payload)
+        # Quotients come in the order of the rows, so they are shifted in.
+        factors = [(self.factor[head], ~inverting & (second == head)) for head in (0, 1)]
+        for results, mine in ((self.inverse, inverting), *factors):
+            with m.If(arrived & mine):
+                m.d.sync += [results[n].eq(results[n + 1]) for n in range(rows - 1)]
+                m.d.sync += results[rows - 1].eq(divider.y)
         return m

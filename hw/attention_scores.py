@@ -1,244 +1,245 @@
-"""First half of attention: key records in, scores, their maxima and the value scales out.
+"""First half of attention: sums over the lanes in, scores, their maxima and those of the value scales out.
 
 The arithmetic is defined by its twin, :func:`terntable.models.golden.attention.attention_scores`.
 """
 
-from amaranth import *
-from amaranth.hdl import ValueLike
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import MASK_SLOTS, AttentionSizes, ScalePort, order
-from terntable.hw.float_from_int import FloatFromInt
+from terntable.hw.attention_convert import AttentionConvert
+from terntable.hw.attention_scales import AttentionScales
+from terntable.hw.attention_sizes import MASK_SLOTS, AttentionSizes
 from terntable.hw.float_mul import FloatMul
-from terntable.hw.int8_array import ArrayPort
 from terntable.hw.kernel import delay, register
+from terntable.hw.spec.numbers import INVALID
 
 __all__ = ["AttentionScores"]
 
+#: The least pattern in the order that maxima are found in; it is INVALID.
+NOTHING = 0xFFFFFFFF
+
 
 class AttentionScores(wiring.Component):
-    """Scores of all slots and heads, in the order of the slots, heads of a slot together.
+    """Sums up the planes of each slot, scales the finished sums and keeps them.
 
     ============  =====================================================
-    Computes      ``attention_scores`` and ``maximum`` over the visible slots
-    Latency       from ``start``: setup, then the key stream, then the pipeline's length
-    Throughput    a key record takes beats x heads + 1 cycles
-    Widths        scores and maxima float32; maxima as :func:`order` keys, 0 where nothing is visible
-    Stall         waits for key beats; nothing behind it can stall
+    Computes      ``attention_scores``, and ``maximum`` of the scores and of the value scales over the visible slots
+    Latency       from a step to its sum's write and to ``scored``: ``SUM`` and ``SCORED`` cycles past the dot's
+    Throughput    a step per cycle
+    Widths        sums exact, scores and maxima float32; the maximum of nothing is INVALID
+    Stall         none
     ============  =====================================================
+
+    A row's invisible slots get the score INVALID, which no exponential comes from.
 
     Parameters
     ----------
     sizes : AttentionSizes
+    dot_latency, dot_bits : int
+        From a step to ``low`` and ``high``, and their width.
+    style : str
+        What the memories are made of, see :class:`terntable.hw.column_memory.ColumnMemory`.
 
     Members
     -------
     start : In(1)
-        Begin; ``job``, ``prefix`` and ``mask`` stay as they are until ``done``.
-    done : Out(1)
-        In the cycle of the last write.
-    entry : In
-        Score to read, slot x heads + head; ``score`` follows a cycle later.
-    slot : In
-        Slot to read: its value scale and the rows that see it, a cycle later.
-    head : In
-        Head whose maximum ``largest`` shows in the same cycle.
+        Begin: read the query scales. ``job``, ``prefix`` and ``mask`` stay as they are.
+    step : In
+        Not before the query scales are there, and not twice for a slot within ``SPACING`` cycles.
+    slot_address, slot_data
+        Read port of the query scales; the data is a cycle late.
+    low, high : In
+        Sums over the halves of the lanes, for the step ``dot_latency`` ago.
+    key_slot, key_second, key_scale, value_slot, value_second, value_scale
+        Ports of :class:`terntable.hw.attention_scales.AttentionScales`.
+    score, score_scale, held, y
+        Ports of :class:`terntable.hw.attention_convert.AttentionConvert`.
+    scored, scanned : Out(2)
+        The last score, the last value scale of a head took part in its maximum: ``largest`` and ``largest_scale`` show it
+        from the next cycle on.
+    any_seen : Out(rows)
+        The row sees a slot.
+    read, read_slot, read_second, read_score
+        Scores of a head whose scores are complete, two cycles after ``read_slot``. ``read`` and ``read_second`` stay as they are.
 
     """
 
-    def __init__(self, *, sizes: AttentionSizes):
-        rows, beat_bytes = sizes.rows, sizes.beat_bytes
-        self.sizes = sizes
-        words = data.ArrayLayout(32, rows)
+    SUM, SCORED = 3, 3 + AttentionConvert.LATENCY
+    SPACING = SUM + 2
+
+    def __init__(self, *, sizes: AttentionSizes, dot_latency: int, dot_bits: int, scale_slots: int, style: str = "auto"):
+        self.sizes, self.dot_latency, self.style = sizes, dot_latency, style
+        rows = sizes.rows
+        dots, both = data.ArrayLayout(signed(dot_bits), rows), data.ArrayLayout(sizes.floats, 2)
         super().__init__({
-            "start": In(1),
-            "done": Out(1),
-            "job": In(sizes.job),
-            "prefix": In(words),
-            "mask": In(data.ArrayLayout(MASK_SLOTS, rows)),
-            "scales_address": Out(range(sizes.max_heads + 2)),
-            "scales_data": In(words),
-            "query_word": Out(sizes.word),
-            "query_data": In(data.ArrayLayout(data.ArrayLayout(signed(8), beat_bytes), rows)),
-            "kv": In(stream.Signature(8 * beat_bytes)),
-            "array": Out(ArrayPort(rows=rows, lanes=beat_bytes)),
-            "scale": Out(ScalePort(rows=rows, width=sizes.scale_bits)),
-            "entry": In(range(sizes.entries)),
-            "score": Out(words),
-            "slot": In(range(sizes.max_context)),
-            "value_scale": Out(32),
-            "visible": Out(rows),
-            "head": In(range(sizes.max_group)),
-            "largest": Out(words),
-            "largest_scale": Out(words),
+            "start": In(1), "job": In(sizes.job), "step": In(sizes.step),
+            "prefix": In(sizes.floats), "mask": In(data.ArrayLayout(MASK_SLOTS, rows)),
+            "slot_address": Out(range(max(2, scale_slots))), "slot_data": In(sizes.floats),
+            "low": In(dots), "high": In(dots),
+            "key_slot": Out(sizes.slot), "key_second": Out(1), "key_scale": In(32),
+            "value_slot": Out(sizes.slot), "value_second": Out(1), "value_scale": In(32),
+            "score": Out(data.ArrayLayout(signed(sizes.score_bits), rows)), "score_scale": Out(sizes.floats),
+            "held": In(data.ArrayLayout(signed(sizes.score_bits), rows)), "y": In(sizes.floats),
+            "scored": Out(2), "scanned": Out(2), "largest": Out(both), "largest_scale": Out(both), "any_seen": Out(rows),
+            "read": In(1), "read_slot": In(sizes.slot), "read_second": In(1), "read_score": Out(sizes.floats),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sizes, rows, job = self.sizes, range(self.sizes.rows), self.job
-        running = Signal()
-        with m.If(self.start):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += running.eq(0)
-        m.d.comb += [self.array.en.eq(running), self.scale.en.eq(running)]
+        sizes, top = self.sizes, self.dot_latency
+        # The step as it was n cycles ago; only what is valid needs a reset.
+        at, valid = [self.step], [Value.cast(self.step.valid)]
+        for n in range(1, self._scaled + 3):
+            at.append(Signal(sizes.step, name=f"step_{n}", reset_less=True))
+            m.d.sync += at[n].eq(at[n - 1])
+            valid.append(delay(m, valid[n - 1], name=f"valid_{n}"))
 
-        # Setup: c = mul(DSLOT[head], imm), with the multiplier that later makes c x key scale.
-        setup, setup_head = Signal(), Signal(range(sizes.max_group))
-        Setup = data.StructLayout({"valid": 1, "last": 1, "head": range(sizes.max_group)})
-        asked = Signal(Setup)
-        m.d.comb += [
-            self.scales_address.eq(job.first_head + setup_head),
-            asked.valid.eq(setup),
-            asked.last.eq(setup_head == job.heads - 1),
-            asked.head.eq(setup_head),
-        ]
-        with m.If(self.start):
-            m.d.sync += [setup.eq(1), setup_head.eq(0)]
-        with m.Elif(setup):
-            m.d.sync += [setup_head.eq(setup_head + 1), setup.eq(~asked.last)]
-        fetched = delay(m, asked, name="fetched")
-        made = delay(m, fetched, name="made", cycles=FloatMul.LATENCY)
-
-        # Issue. A record's last key beat waits in `tail` until the scale beat shows, then both are used.
-        Step = data.StructLayout({"valid": 1, "first": 1, "last": 1, "first_slot": 1, "final": 1,
-                                  "head": range(sizes.max_group), "slot": range(sizes.max_context)})
-        step = Signal(Step)
-        keys, has_tail = Signal(), Signal()
-        beat, head = Signal(range(sizes.beats)), Signal(range(sizes.max_group))
-        slot = Signal(range(sizes.max_context))
-        tail = Signal(8 * sizes.beat_bytes, reset_less=True)
-        word, column_word = Signal(sizes.word), Signal(sizes.word)
-        last_beat, last_head, last_slot, take_tail = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [
-            last_beat.eq(beat == job.beats - 1),
-            last_head.eq(head == job.heads - 1),
-            last_slot.eq(slot == job.slots - 1),
-            take_tail.eq(last_beat & ~has_tail),
-            self.kv.ready.eq(keys & (take_tail | last_head)),
-            self.query_word.eq(word),
-            step.valid.eq(keys & self.kv.valid & ~take_tail),
-            step.first.eq(beat == 0),
-            step.last.eq(last_beat),
-            step.first_slot.eq(slot == 0),
-            step.final.eq(last_slot & last_head & last_beat),
-            step.head.eq(head),
-            step.slot.eq(slot),
-        ]
-        with m.If(made.valid & made.last):
-            m.d.sync += [keys.eq(1), beat.eq(0), head.eq(0), slot.eq(0), word.eq(job.first_word),
-                         column_word.eq(job.first_word)]
-        with m.If(keys & self.kv.valid & take_tail):
-            m.d.sync += [tail.eq(self.kv.payload), has_tail.eq(1)]
-        with m.Elif(step.valid & ~last_head):
-            m.d.sync += [head.eq(head + 1), word.eq(word + job.beats)]
-        with m.Elif(step.valid & ~last_beat):
-            m.d.sync += [head.eq(0), beat.eq(beat + 1)]
-            m.d.sync += [word.eq(column_word + 1), column_word.eq(column_word + 1)]
-        with m.Elif(step.valid):
-            m.d.sync += [head.eq(0), beat.eq(0), has_tail.eq(0), slot.eq(slot + 1), keys.eq(~last_slot),
-                         word.eq(job.first_word), column_word.eq(job.first_word)]
-
-        # Products and their sum over the lanes.
-        issued = delay(m, step, name="issued")
-        weight = register(m, Mux(has_tail, tail, self.kv.payload), name="weight")
-        scales = register(m, self.kv.payload[:64], name="scales")
-        m.d.comb += self.array.weight.as_value().eq(weight)
-        for row in rows:
-            m.d.comb += [act.eq(q) for act, q in zip(self.array.act[row], self.query_data[row], strict=True)]
-
-        # Who sees the slot; what is known of it is written once, with its first head.
-        seen = Signal(sizes.rows)
-        for row in rows:
-            past, below = Signal(range(MASK_SLOTS), name=f"past_{row}"), Signal(name=f"below_{row}")
-            near, difference = Signal(name=f"near_{row}"), Signal(33, name=f"difference_{row}")
-            m.d.comb += difference.eq(slot - self.prefix[row])
-            m.d.sync += [below.eq(difference[-1]), past.eq(difference), near.eq(difference < MASK_SLOTS)]
-            m.d.sync += seen[row].eq(below | (near & self.mask[row].bit_select(past, 1)))
-        known = delay(m, issued, name="known")
-        value_scale = register(m, scales[32:], name="value_scale")
-        write_slot = known.valid & known.last & (known.head == 0)
-        SlotInfo = data.StructLayout({"value_scale": 32, "visible": sizes.rows})
-        m.submodules.slots = slots = Memory(shape=SlotInfo, depth=sizes.max_context, init=[])
-        slot_write, slot_read = slots.write_port(), slots.read_port()
-        m.d.comb += [
-            slot_write.addr.eq(known.slot), slot_write.en.eq(write_slot),
-            slot_write.data.value_scale.eq(value_scale), slot_write.data.visible.eq(seen),
-            slot_read.addr.eq(self.slot),
-            self.value_scale.eq(slot_read.data.value_scale), self.visible.eq(slot_read.data.visible),
-        ]
-        for row in rows:
-            key = Mux(seen[row], order(value_scale), 0)
-            best = self.largest_scale[row]
-            with m.If(write_slot & (known.first_slot | (key > best))):
-                m.d.sync += best.eq(key)
-
-        # Sums over the beats of a key.
-        dot_latency = ArrayPort(rows=1, lanes=sizes.beat_bytes).dot_latency
-        summed = delay(m, issued, name="summed", cycles=dot_latency)
-        scored = delay(m, summed, name="scored")
-        key_scale = register(m, scales[:32], name="key_scale", cycles=dot_latency + 1)
-        score_flags = Signal(Step)
-        m.d.comb += [score_flags.eq(scored), score_flags.valid.eq(scored.valid & scored.last)]
-        written = delay(m, score_flags, name="written", cycles=ScalePort.LATENCY)
-        seen_late = register(m, seen, name="seen_late", cycles=dot_latency + ScalePort.LATENCY)
-
-        # Scores, in the order they come.
-        entry = Signal(range(sizes.entries))
-        word_shape = data.ArrayLayout(32, sizes.rows)
-        m.submodules.scores = scores = Memory(shape=word_shape, depth=sizes.entries, init=[])
-        score_write, score_read = scores.write_port(), scores.read_port()
-        m.d.comb += [
-            score_write.addr.eq(entry), score_write.en.eq(written.valid), score_write.data.eq(self.scale.y),
-            score_read.addr.eq(self.entry), self.score.eq(score_read.data),
-            self.done.eq(written.valid & written.final),
-        ]
-        with m.If(self.start):
-            m.d.sync += entry.eq(0)
-        with m.Elif(written.valid):
-            m.d.sync += entry.eq(entry + 1)
-
-        def per_head(name: str, shape: ValueLike, row: int) -> Memory:
-            # A few words that must be read and written back in one cycle: distributed memory.
-            m.submodules[f"{name}_{row}"] = memory = Memory(shape=shape, depth=sizes.max_group, init=[])
-            return memory
-
-        for row in rows:
-            sums = per_head("sums", signed(sizes.score_bits), row)
-            sum_read, sum_write = sums.read_port(domain="comb"), sums.write_port()
-            total = Signal(signed(sizes.score_bits), name=f"total_{row}")
-            m.d.comb += [
-                total.eq(Mux(summed.first, 0, sum_read.data) + self.array.dot[row]),
-                sum_read.addr.eq(summed.head), sum_write.addr.eq(summed.head),
-                sum_write.en.eq(summed.valid), sum_write.data.eq(total),
-            ]
-
-            c = per_head("c", 32, row)
-            c_read, c_write = c.read_port(domain="comb"), c.write_port()
-            m.submodules[f"factor_{row}"] = factor = FloatMul()
-            m.d.comb += [
-                factor.en.eq(running),
-                factor.a.eq(Mux(fetched.valid, self.scales_data[row], c_read.data)),
-                factor.b.eq(Mux(fetched.valid, job.imm, key_scale)),
-                c_read.addr.eq(scored.head), c_write.addr.eq(made.head),
-                c_write.en.eq(made.valid), c_write.data.eq(factor.y),
-            ]
-            lag = FloatMul.LATENCY - FloatFromInt.LATENCY
-            m.d.comb += [
-                self.scale.a[row].eq(register(m, total, name=f"score_{row}", cycles=1 + max(lag, 0))),
-                self.scale.b[row].eq(register(m, factor.y, name=f"factor_held_{row}", cycles=max(-lag, 0))),
-            ]
-
-            best = per_head("best", 32, row)
-            best_old, best_read = best.read_port(domain="comb"), best.read_port(domain="comb")
-            best_write = best.write_port()
-            key = Signal(32, name=f"key_{row}")
-            m.d.comb += [
-                key.eq(Mux(seen_late[row], order(self.scale.y[row]), 0)),
-                best_old.addr.eq(written.head), best_write.addr.eq(written.head), best_write.data.eq(key),
-                best_write.en.eq(written.valid & (written.first_slot | (key > best_old.data))),
-                best_read.addr.eq(self.head), self.largest[row].eq(best_read.data),
-            ]
+        seen = self._seen(m, at[top - 1])
+        seen_late = register(m, seen, name="seen_late", cycles=self._scaled - top - 1)
+        with m.If(valid[top + 1]):
+            m.d.sync += self.any_seen.eq(seen | Mux(at[top + 1].first, 0, self.any_seen))
+        self._scan(m, at, valid, seen)
+        self._sum(m, at, valid, seen_late)
+        self._scale(m, at)
+        self._maximum(m, at, valid, seen_late)
         return m
+
+    @property
+    def _scaled(self) -> int:
+        """Cycles from a step to its ``y``."""
+        return self.dot_latency + 1 + AttentionConvert.LATENCY
+
+    def _seen(self, m: Module, step: data.View) -> Signal:
+        """The rows that see the slot of `step`, two cycles later."""
+        seen, bits = Signal(self.sizes.rows), len(step.slot)
+        for row in range(self.sizes.rows):
+            prefix = self.prefix[row]
+            past, below, near = Signal(range(MASK_SLOTS)), Signal(name=f"below_{row}"), Signal(name=f"near_{row}")
+            difference = Signal(signed(bits + 1), name=f"difference_{row}")
+            m.d.comb += difference.eq(step.slot - prefix[:bits])
+            m.d.sync += [
+                below.eq(prefix[bits:].any() | (difference < 0)), past.eq(difference), near.eq(difference < MASK_SLOTS),
+                seen[row].eq(below | (near & self.mask[row].bit_select(past, 1))),
+            ]
+        return seen
+
+    def _scan(self, m: Module, at: list, valid: list, seen: Signal) -> None:
+        """The largest value scale that each row sees, of one head after the other."""
+        read, known = at[self.dot_latency - 1], self.dot_latency - 1 + AttentionScales.LATENCY
+        scale = register(m, self.value_scale, name="value_scale_held")
+        step, scanning = at[known + 1], valid[known + 1] & at[known + 1].scan
+        ended = delay(m, scanning & step.last, name="scan_ended")
+        second = at[known + 2].scan_second
+        m.d.comb += [
+            self.value_slot.eq(read.slot), self.value_second.eq(read.scan_second),
+            self.scanned.eq(ended << second),
+        ]
+        for row, best in enumerate(_running_maximum(m, "scale", scanning, step.first,
+                                                    register(m, seen, name="seen_scale"), [scale] * self.sizes.rows)):
+            for head in (0, 1):
+                with m.If(self.scanned[head]):
+                    m.d.sync += self.largest_scale[head][row].eq(best)
+
+    def _sum(self, m: Module, at: list, valid: list, seen_late: Value) -> None:
+        """Products of the planes added up in the memory of their head, and at last the scores written there."""
+        sizes, top, bits = self.sizes, self.dot_latency, self.sizes.score_bits
+        scaled, written = self._scaled, top + self.SUM
+        final, split = valid[scaled] & at[scaled].final, valid[top + 1] & at[top + 1].split
+        reads = []
+        for second in (0, 1):
+            attrs = {} if self.style == "auto" else {"ram_style": self.style}
+            memory = Memory(shape=data.ArrayLayout(32, sizes.rows), depth=sizes.max_context, init=[], attrs=attrs)
+            m.submodules[f"scores_{second}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            reads.append(read)
+            # Three kinds of words: scores, sums, and the second head's first sums, which come with the first head's last ones.
+            mine, upper = final & (at[scaled].second == second), split & bool(second)
+            scored, parted = delay(m, mine, name=f"scored_{second}"), delay(m, upper, name=f"parted_{second}")
+            summed = valid[written] & ~at[written].final & (at[written].second == second)
+            m.d.comb += [
+                write.en.eq(scored | parted | summed),
+                write.addr.eq(Mux(scored, at[scaled + 1].slot, Mux(parted, at[top + 2].slot, at[written].slot))),
+                read.addr.eq(Mux(self.read & (self.read_second == second), self.read_slot, at[top - 1].slot)),
+            ]
+            for row in range(sizes.rows):
+                word, integer = write.data[row], self.held[row]
+                if second:
+                    high = Signal(signed(bits), name=f"high_{row}", reset_less=True)
+                    m.d.sync += high.eq(self.high[row])
+                    integer = Mux(upper, high, integer)
+                # Above the bits of a sum there is only the float.
+                held = Signal(32, name=f"word_{second}_{row}", reset_less=True)
+                m.d.sync += [held[:bits].eq(Mux(mine, self.y[row][:bits], integer)), held[bits:].eq(self.y[row][bits:])]
+                with m.If(mine & ~seen_late[row]):
+                    m.d.sync += held.eq(INVALID)
+                m.d.comb += word.eq(held)
+
+        for row in range(sizes.rows):
+            part, old = (Signal(signed(bits), name=f"{name}_{row}", reset_less=True) for name in ("part", "old"))
+            m.d.sync += [
+                part.eq(self.low[row] + Mux(at[top].split, 0, self.high[row])),
+                old.eq(Mux(at[top].second, *(read.data[row][:bits] for read in reversed(reads)))),
+            ]
+            with m.If(at[top].closing):
+                m.d.sync += part.eq(0)
+            with m.If(at[top].start):
+                m.d.sync += old.eq(0)
+            m.d.comb += [
+                self.score[row].eq(part + old),
+                self.read_score[row].eq(register(m, Mux(self.read_second, *(read.data[row] for read in reversed(reads))),
+                                                 name=f"read_score_{row}")),
+            ]
+
+    def _scale(self, m: Module, at: list) -> None:
+        """What sums are multiplied with, c x key scale; at first c = mul(query scale, imm) by the same multiplier."""
+        due = self.dot_latency + 1 + AttentionConvert.FLOAT - FloatMul.LATENCY
+        read = at[due - AttentionScales.LATENCY]
+        given = [delay(m, self.start, name="given_0")]
+        given.append(delay(m, given[0], name="given_1"))
+        made = [delay(m, flag, name=f"made_{n}", cycles=FloatMul.LATENCY) for n, flag in enumerate(given)]
+        setup = given[0] | given[1]
+        m.d.comb += [
+            self.slot_address.eq(self.job.first_slot + given[0]),
+            self.key_slot.eq(read.slot), self.key_second.eq(read.second),
+        ]
+        for row in range(self.sizes.rows):
+            m.submodules[f"factor_{row}"] = factor = FloatMul()
+            c = [Signal(32, name=f"c_{head}_{row}", reset_less=True) for head in (0, 1)]
+            for head in (0, 1):
+                with m.If(made[head]):
+                    m.d.sync += c[head].eq(factor.y)
+            m.d.comb += [
+                factor.en.eq(1),
+                factor.a.eq(Mux(setup, self.slot_data[row], Mux(at[due].second, c[1], c[0]))),
+                factor.b.eq(Mux(setup, self.job.imm, self.key_scale)),
+                self.score_scale[row].eq(factor.y),
+            ]
+
+    def _maximum(self, m: Module, at: list, valid: list, seen_late: Value) -> None:
+        """The largest score of each head that each row sees."""
+        n = self._scaled + 1
+        step, finished = at[n], valid[n] & at[n].final
+        scores = [register(m, y, name=f"score_{row}") for row, y in enumerate(self.y)]
+        m.d.comb += self.scored.eq(delay(m, finished & step.last, name="ended") << at[n + 1].second)
+        for row, best in enumerate(_running_maximum(m, "score", finished, step.first,
+                                                    register(m, seen_late, name="seen_last"), scores)):
+            for head in (0, 1):
+                with m.If(self.scored[head]):
+                    m.d.sync += self.largest[head][row].eq(best)
+
+
+def _running_maximum(m: Module, name: str, valid: Value, first: Value, seen: Value, values: list) -> list[Signal]:
+    """For each row the largest of the values it saw since `first`; shown a cycle late."""
+    found = []
+    for row, value in enumerate(values):
+        best = Signal(32, name=f"best_{name}_{row}", reset_less=True)
+        # Patterns order as integers after turning negative ones round. Equal ones may count as larger.
+        larger = Mux(value[31] ^ best[31], best[31], value[31] ^ (value[:31] > best[:31]))
+        with m.If(valid & first & ~seen[row]):
+            m.d.sync += best.eq(NOTHING)
+        with m.Elif(valid & seen[row] & (first | larger)):
+            m.d.sync += best.eq(value)
+        found.append(best)
+    return found

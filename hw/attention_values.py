@@ -1,198 +1,128 @@
-"""Second half of attention: value records and weights in, weighted sums and at last the output out.
+"""The end of attention: sums of weighted values in, scaled columns out.
 
 The arithmetic is defined by its twin, :func:`terntable.models.golden.attention.attention`.
 """
 
-from amaranth import *
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.attention_sizes import AttentionSizes, ScalePort
-from terntable.hw.attention_weights import WEIGHT_BITS
-from terntable.hw.float_from_int import FloatFromInt
-from terntable.hw.int8_array import ArrayPort
+from terntable.hw.attention_convert import AttentionConvert
+from terntable.hw.attention_sizes import AttentionSizes
 from terntable.hw.kernel import delay, register
+from terntable.hw.shapes import columns, integers
 
 __all__ = ["AttentionValues"]
 
 
 class AttentionValues(wiring.Component):
-    """Sums of weight x value for each head and column, then those sums times the factor of their head.
+    """Keeps the sums of a plane while they are converted column by column, and makes words of them.
 
     ============  =====================================================
-    Computes      ``weights @ value`` in integers, then ``mul(from_int(sum), factor)``
-    Latency       ``SUM_LATENCY`` from the last beat to ``done``; ``OUTPUT_LATENCY`` + lanes from
-                  ``start_output`` to the first word
-    Throughput    a beat of values takes a cycle for each head; the output moves a column per cycle
-    Widths        sums exact; output float32
-    Stall         waits for weights and values; the output pipeline stands still while a word waits
+    Computes      ``mul(from_int(sum), factor)``, +0 for rows that see nothing
+    Latency       ``LATENCY`` + lanes - 1 cycles from an ``unload`` to its word when the factor is known
+    Throughput    a word of sums per cycle in while there is room; a column per cycle out
+    Stall         waits for the factor; the converters stand still while a word waits
     ============  =====================================================
 
     Parameters
     ----------
     sizes : AttentionSizes
-    lanes : int
-        Columns of an output word.
+    unload_latency, acc_bits : int
+        From ``unload`` to ``columns``, and the width of these.
 
     Members
     -------
-    start, start_output : In(1)
-        Begin to sum up; begin to put out. ``job`` and ``seen`` (rows that see any slot) stay as they are.
-    done : Out(1)
-        In the cycle of the last sum's write.
-    finished : Out(1)
-        In the cycle in which the last word is taken.
-    level, free, place, weight
-        The ring of :class:`terntable.hw.attention_weights.AttentionWeights`.
-    factor_head : Out
-        Head whose ``factor`` is wanted in the same cycle.
+    start : In(1)
+        A new command.
+    room : Out(1)
+        A useful word has room.
+    unload, useful : In(1)
+        A word was asked for, and it holds columns of a head.
+    columns : In
+        The word asked for ``unload_latency`` cycles ago.
+    factored, factor, seen : In
+        Per head, whether the factor is known, and the factor; the rows that see a slot.
+    hold : In(1)
+        The converters are not free.
+    en, column, column_scale, y
+        Ports of :class:`terntable.hw.attention_convert.AttentionConvert`.
     o : Out(stream)
-        Words of ``lanes`` columns x rows, heads in order.
+        Words of `lanes` columns x rows, heads in order.
+    last : Out(1)
+        The word at ``o`` is the last one.
 
     """
 
-    SUM_LATENCY = 2
-    OUTPUT_LATENCY = 3 + ScalePort.LATENCY
+    @staticmethod
+    def latency(unload_latency: int) -> int:
+        """Cycles from ``unload`` to the first column's ``y``, and the register behind that."""
+        return unload_latency + 1 + AttentionConvert.LATENCY + 1
 
-    def __init__(self, *, sizes: AttentionSizes, lanes: int, ring_depth: int):
-        rows, beat_bytes = sizes.rows, sizes.beat_bytes
-        self.sizes, self.lanes = sizes, lanes
-        words = data.ArrayLayout(32, rows)
+    def __init__(self, *, sizes: AttentionSizes, unload_latency: int, acc_bits: int):
+        self.sizes, self.unload_latency = sizes, unload_latency
         super().__init__({
-            "start": In(1),
-            "start_output": In(1),
-            "done": Out(1),
-            "finished": Out(1),
-            "job": In(sizes.job),
-            "seen": In(rows),
-            "kv": In(stream.Signature(8 * beat_bytes)),
-            "array": Out(ArrayPort(rows=rows, lanes=beat_bytes)),
-            "scale": Out(ScalePort(rows=rows, width=sizes.scale_bits)),
-            "level": In(range(ring_depth + 1)),
-            "free": Out(1),
-            "place": Out(range(ring_depth)),
-            "weight": In(data.ArrayLayout(signed(WEIGHT_BITS), rows)),
-            "factor_head": Out(range(sizes.max_group)),
-            "factor": In(words),
-            "o": Out(stream.Signature(data.ArrayLayout(words, lanes))),
+            "start": In(1), "job": In(sizes.job),
+            "room": Out(1), "unload": In(1), "useful": In(1),
+            "columns": In(integers(rows=sizes.rows, lanes=sizes.lanes, width=acc_bits)),
+            "factored": In(2), "factor": In(data.ArrayLayout(sizes.floats, 2)), "seen": In(sizes.rows), "hold": In(1),
+            "en": Out(1), "column": Out(data.ArrayLayout(signed(sizes.sum_bits), sizes.rows)),
+            "column_scale": Out(sizes.floats), "y": In(sizes.floats),
+            "o": Out(stream.Signature(columns(rows=sizes.rows, lanes=sizes.lanes))), "last": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sizes, job, bits = self.sizes, self.job, self.sizes.scale_bits
-        rows, lanes = range(sizes.rows), range(sizes.beat_bytes)
-        address_shape = range(sizes.beats * sizes.max_group)
+        sizes, rows, lanes, depth = self.sizes, range(self.sizes.rows), self.sizes.lanes, self.sizes.words
 
-        # Issue: each beat of values meets the weights of all heads, one after another.
-        Step = data.StructLayout({"valid": 1, "first_slot": 1, "final": 1, "address": address_shape})
-        step = Signal(Step)
-        summing, slot = Signal(), Signal(range(sizes.max_context))
-        beat, head = Signal(range(sizes.beats)), Signal(range(sizes.max_group))
-        address = Signal(address_shape)
-        last_beat, last_head, last_slot, has_weight = Signal(), Signal(), Signal(), Signal()
+        # Sums of a plane, in distributed memory; a word has its place from when it is asked for.
+        m.submodules.sums = memory = Memory(shape=sizes.word, depth=depth, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        free, level = Signal(range(depth + 1), init=depth), Signal(range(depth + 1))
+        asked, popped = self.unload & self.useful, Signal()
         m.d.comb += [
-            last_beat.eq(beat == job.beats - 1),
-            last_head.eq(head == job.heads - 1),
-            last_slot.eq(slot == job.slots - 1),
-            has_weight.eq(self.level > head),
-            self.kv.ready.eq(summing & has_weight & last_head),
-            self.place.eq(head),
-            self.free.eq(step.valid & last_head & last_beat),
-            step.valid.eq(summing & has_weight & self.kv.valid),
-            step.first_slot.eq(slot == 0),
-            step.final.eq(last_slot & last_beat & last_head),
-            step.address.eq(address),
+            self.room.eq(free != 0),
+            write.en.eq(delay(m, asked, name="arriving", cycles=self.unload_latency)),
+            *(write.data[lane][row].eq(self.columns[lane][row]) for lane in range(lanes) for row in rows),
         ]
-        with m.If(self.start):
-            m.d.sync += [summing.eq(1), slot.eq(0), beat.eq(0), head.eq(0), address.eq(0)]
-        with m.Elif(step.valid):
-            m.d.sync += [
-                summing.eq(~step.final),
-                head.eq(Mux(last_head, 0, head + 1)),
-                address.eq(Mux(last_head & last_beat, 0, address + 1)),
-            ]
-            with m.If(last_head):
-                m.d.sync += [beat.eq(Mux(last_beat, 0, beat + 1)), slot.eq(slot + last_beat)]
+        m.d.sync += [
+            free.eq(free - asked + popped), level.eq(level + write.en - popped),
+            write.addr.eq(write.addr + write.en), read.addr.eq(read.addr + popped),
+        ]
 
-        issued = delay(m, step, name="issued")
-        value = register(m, self.kv.payload, name="value")
-        m.d.comb += self.array.weight.as_value().eq(value)
-        for row in rows:
-            m.d.comb += [act.eq(self.weight[row]) for act in self.array.act[row]]
-        product_latency = ArrayPort(rows=1, lanes=sizes.beat_bytes).product_latency
-        multiplied = delay(m, issued, name="multiplied", cycles=product_latency)
-        running = Signal()
-        with m.If(self.start):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += running.eq(0)
-        m.d.comb += [self.array.en.eq(running), self.done.eq(multiplied.valid & multiplied.final)]
-
-        # Output: heads in order, and of each head its beats, lane by lane. `en` moves all of it.
-        Column = data.StructLayout({"valid": 1, "last": 1, "lane": lanes, "head": range(sizes.max_group)})
-        column = Signal(Column)
-        sending, en = Signal(), Signal()
-        out_head, out_column = Signal(range(sizes.max_group)), Signal(range(sizes.beats * sizes.beat_bytes))
-        out_address = Signal(address_shape)
-        last_column, end_of_beat = Signal(), Signal()
+        # Columns, one by one.
+        Token = data.StructLayout({"second": unsigned(1), "whole": unsigned(1), "last": unsigned(1)})
+        token, valid = Signal(Token), Signal()
+        lane, left, second = Signal(range(lanes)), Signal.like(self.job.head_words), Signal()
         m.d.comb += [
-            en.eq(~self.o.valid | self.o.ready),
-            last_column.eq(out_column == job.head_dim - 1),
-            column.lane.eq(out_column),
-            end_of_beat.eq(column.lane.all()),
-            column.valid.eq(sending),
-            column.last.eq(last_column & (out_head == job.heads - 1)),
-            column.head.eq(out_head),
+            self.en.eq(~self.o.valid | self.o.ready),
+            valid.eq((level != 0) & (self.factored & (1 << second)).any() & ~self.hold),
+            token.whole.eq(lane == lanes - 1),
+            token.second.eq(second),
+            token.last.eq(token.whole & (left == 1) & (second | ~self.job.paired)),
+            popped.eq(valid & self.en & token.whole),
+            *(self.column[row].eq(Cat(read.data[n][row] for n in range(lanes)).word_select(lane, sizes.sum_bits)) for row in rows),
         ]
-        with m.If(self.start_output):
-            m.d.sync += [sending.eq(1), out_head.eq(0), out_column.eq(0), out_address.eq(0)]
-        with m.Elif(sending & en):
-            m.d.sync += out_column.eq(out_column + 1)
-            with m.If(last_column):
-                m.d.sync += [out_column.eq(0), out_head.eq(out_head + 1), out_address.eq(out_head + 1),
-                             sending.eq(~column.last)]
-            with m.Elif(end_of_beat):
-                m.d.sync += out_address.eq(out_address + job.heads)
+        with m.If(valid & self.en):
+            m.d.sync += lane.eq(Mux(token.whole, 0, lane + 1))
+            with m.If(token.whole):
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 1):
+                    m.d.sync += [left.eq(self.job.head_words), second.eq(1)]
+        with m.If(self.start):
+            m.d.sync += [left.eq(self.job.head_words), second.eq(0)]
 
-        # The sums: read, added to and written in one cycle, hence distributed memory.
-        sums = [[Signal(signed(bits), name=f"sum_{row}_{lane}") for lane in lanes] for row in rows]
-        read_address = Signal(address_shape)
-        m.d.comb += read_address.eq(Mux(running, multiplied.address, out_address))
-        for row in rows:
-            for lane in lanes:
-                memory = Memory(shape=signed(bits), depth=len(address_shape), init=[])
-                m.submodules[f"sums_{row}_{lane}"] = memory
-                read, write = memory.read_port(domain="comb"), memory.write_port()
-                m.d.comb += [
-                    read.addr.eq(read_address), sums[row][lane].eq(read.data),
-                    write.addr.eq(multiplied.address), write.en.eq(multiplied.valid),
-                    write.data.eq(Mux(multiplied.first_slot, 0, read.data) + self.array.product[row][lane]),
-                ]
-
-        with m.If(en):
-            held = delay(m, column, name="held")
-            picked = delay(m, held, name="picked")
-            due = delay(m, picked, name="due", cycles=FloatFromInt.LATENCY)
-            leaving = delay(m, due, name="leaving", cycles=ScalePort.LATENCY - FloatFromInt.LATENCY)
-            for row in rows:
-                beat_held = Signal(bits * len(lanes), name=f"beat_held_{row}", reset_less=True)
-                with m.If(column.valid):
-                    m.d.sync += beat_held.eq(Cat(sums[row]))
-                m.d.comb += self.scale.a[row].eq(
-                    register(m, beat_held.word_select(held.lane, bits).as_signed(), name=f"picked_{row}"))
-
-            # Columns of a word come one by one; the last one completes it.
-            count, last_word, word = Signal(range(self.lanes + 1)), Signal(), self.o.payload.as_value()
-            m.d.sync += self.o.valid.eq(0)
-            with m.If(leaving.valid):
-                m.d.sync += [
-                    count.eq(Mux(count == self.lanes - 1, 0, count + 1)),
-                    self.o.valid.eq(count == self.lanes - 1),
-                    last_word.eq(leaving.last),
-                ]
-                newest = Cat(Mux(self.seen[row], self.scale.y[row], 0) for row in rows)
-                m.d.sync += word.eq(Cat(word, newest)[len(newest):])
-        m.d.comb += self.finished.eq(self.o.valid & self.o.ready & last_word)
-        m.d.comb += [self.scale.en.eq(en), self.factor_head.eq(due.head), self.scale.b.eq(self.factor)]
+        with m.If(self.en):
+            due = register(m, token, name="due", cycles=AttentionConvert.FLOAT)
+            done = register(m, due, name="done", cycles=AttentionConvert.LATENCY - AttentionConvert.FLOAT)
+            finished = delay(m, valid, name="finished", cycles=AttentionConvert.LATENCY)
+            m.d.sync += [self.o.valid.eq(finished & done.whole), self.last.eq(done.last)]
+            with m.If(finished):
+                word = self.o.payload
+                for row in rows:
+                    m.d.sync += [word[n][row].eq(word[n + 1][row]) for n in range(lanes - 1)]
+                    m.d.sync += word[lanes - 1][row].eq(Mux(self.seen[row], self.y[row], 0))
+        m.d.comb += [scale.eq(Mux(due.second, self.factor[1][row], self.factor[0][row]))
+                     for row, scale in enumerate(self.column_scale)]
         return m

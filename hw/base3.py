@@ -1,80 +1,104 @@
-"""Bytes of five trits split into the two table addresses that they hold.
+"""Bytes of five trits split into two trits and the number of the other three.
 
 The arithmetic is defined by its twin, :func:`terntable.models.golden.base3.split_bytes`.
 """
 
+from collections.abc import Sequence
+
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import ValueLike
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.spec.numbers import TABLE_HIGH
+from terntable.quant.base3 import LEGAL_BYTES
 
-__all__ = ["Base3Decode", "decoded_layout"]
-
-
-def decoded_layout(beat_bytes: int, **more) -> data.StructLayout:
-    """Table addresses of ``beat_bytes`` bytes, followed by the fields ``more``."""
-    return data.StructLayout({
-        "low": data.ArrayLayout(unsigned(5), beat_bytes),
-        "high": data.ArrayLayout(unsigned(4), beat_bytes),
-        **more,
-    })
+__all__ = ["Base3Split", "looked_up", "split_layout"]
 
 
-class Base3Decode(wiring.Component):
-    """``byte = low + 27 * high`` for each byte of a beat.
+def split_layout(word_bytes: int) -> data.ArrayLayout:
+    """Per byte: trits 0 and 1 as 0, 1, 2 for -1, 0, 1, and ``rest``, the number ``byte // 9`` of trits 2 to 4."""
+    return data.ArrayLayout(data.StructLayout({"first": 2, "second": 2, "rest": 5}), word_bytes)
 
-    ============  =================================================================
+
+def looked_up(m: Module, table: Sequence[int], bits: int, index: ValueLike, name: str) -> Signal:
+    """Entry of ``table`` as a signal of that name. A table of 64 entries is one lookup table of the device for each bit."""
+    entry = Signal(bits, name=name)
+    with m.Switch(index):
+        for place, value in enumerate(table):
+            with m.Case(place):
+                m.d.comb += entry.eq(value)
+    return entry
+
+
+#: Long division by 9. The upper six bits of a byte leave a remainder, which the lower two bits follow. Remainders are written
+#: as two trits, so that the second one is trits 0 and 1.
+_UPPER, _LOWER = 6, 2
+
+
+def _remainder(value: int) -> int:
+    return value % 9 // 3 << 2 | value % 3
+
+
+_UPPER_TABLE = [value // 9 << 4 | _remainder(value) for value in range(1 << _UPPER)]
+_LOWER_TABLE = [0] * 64
+for _value in range(9):
+    for _below in range(1 << _LOWER):
+        _whole = _value << _LOWER | _below
+        _LOWER_TABLE[_remainder(_value) << _LOWER | _below] = _whole // 9 << 4 | _remainder(_whole)
+
+
+class Base3Split(wiring.Component):
+    """``byte = first + 3 * second + 9 * rest`` for each byte of a word.
+
+    ============  =========================================================================
     Computes      ``split_bytes``
-    Latency       ``LATENCY`` cycles, ``i`` accepted to ``o`` valid
-    Throughput    one beat per cycle
-    Widths        ``low`` 5 bits (0 .. 26), ``high`` 4 bits (0 .. 9; 9 is illegal)
-    Stall         stands still while ``o`` waits; ``o`` stalls ``i`` in the same cycle
-    ============  =================================================================
+    Latency       ``LATENCY`` cycles from ``take`` to ``o``, which holds until the next word's;
+                  one more to ``illegal``
+    Throughput    one word per cycle
+    Widths        ``rest`` 5 bits, 0 .. 28; above 26 the byte is illegal
+    Stall         none: ``take`` is obeyed
+    ============  =========================================================================
 
     Parameters
     ----------
-    beat_bytes : int
-        Bytes of one beat.
+    word_bytes : int
+        Bytes of one word.
 
     Members
     -------
-    i : In(stream)
+    take : In(1)
+        ``word`` is to be split.
+    word : In
         The bytes, first byte lowest.
-    o : Out(stream)
-        ``low`` and ``high`` of each byte; ``illegal`` if any byte of the beat is 243 or more.
+    o : Out
+        The parts of each byte.
+    illegal : Out(1)
+        For one cycle: a byte of the word was 243 or more.
 
     """
 
     LATENCY = 1
 
-    def __init__(self, *, beat_bytes: int):
-        if type(beat_bytes) is not int or beat_bytes < 1:
-            raise ValueError(f"beat_bytes must be a positive integer, not {beat_bytes!r}")
-        self.beat_bytes = beat_bytes
+    def __init__(self, *, word_bytes: int):
+        if type(word_bytes) is not int or word_bytes < 1:
+            raise ValueError(f"word_bytes must be a positive integer, not {word_bytes!r}")
+        self.word_bytes = word_bytes
         super().__init__({
-            "i": In(stream.Signature(data.ArrayLayout(unsigned(8), beat_bytes))),
-            "o": Out(stream.Signature(decoded_layout(beat_bytes, illegal=1))),
+            "take": In(1),
+            "word": In(data.ArrayLayout(unsigned(8), word_bytes)),
+            "o": Out(split_layout(word_bytes)),
+            "illegal": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
-        with m.If(self.i.ready):
-            m.d.sync += self.o.valid.eq(self.i.valid)
-        illegal = Signal(self.beat_bytes)
-        for n in range(self.beat_bytes):
-            byte, high = self.i.p[n], Signal(4, name=f"high_{n}")
-            # 19 / 512 lies just above 1 / 27, near enough for eight bits, and costs two additions.
-            m.d.comb += [
-                high.eq(((byte << 4) + (byte << 1) + byte) >> 9),
-                illegal[n].eq(high >= TABLE_HIGH),
-            ]
-            with m.If(self.i.ready & self.i.valid):
-                m.d.sync += [
-                    self.o.p.high[n].eq(high),
-                    self.o.p.low[n].eq(byte[:5] + (high << 2) + high),    # byte - 27 high, modulo 32
-                ]
-        with m.If(self.i.ready & self.i.valid):
-            m.d.sync += self.o.p.illegal.eq(illegal.any())
+        taken, wrong = Signal(), Signal(self.word_bytes)
+        m.d.sync += [taken.eq(self.take), self.illegal.eq(taken & wrong.any())]
+        for n in range(self.word_bytes):
+            byte, out = self.word[n], self.o[n]
+            upper = looked_up(m, _UPPER_TABLE, 7, byte[_LOWER:], f"upper_{n}")
+            lower = looked_up(m, _LOWER_TABLE, 6, Cat(byte[:_LOWER], upper[:4]), f"lower_{n}")
+            m.d.comb += wrong[n].eq(out.rest >= LEGAL_BYTES // 9)
+            with m.If(self.take):
+                m.d.sync += [out.first.eq(lower[:2]), out.second.eq(lower[2:4]), out.rest.eq(Cat(lower[4:], upper[4:]))]
         return m

@@ -3,11 +3,11 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_exp.float_exp`.
 """
 
-from amaranth.hdl import C, Module, Mux, Signal, signed
+from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, EXPONENT, round_pack, unpack
+from terntable.hw.float_bits import BIAS, EXPONENT, exponent_limits, round_pack, unpack, wide_product
 from terntable.hw.float_parabola import FloatParabola
 from terntable.hw.kernel import Kernel, register
 from terntable.hw.spec.float_tables import LOG2E_BITS, LOG2E_FIXED, VALUE_BITS, exp2_parabolas
@@ -39,48 +39,47 @@ class FloatExp(Kernel):
 
     """
 
-    LATENCY = 5 + FloatParabola.LATENCY
+    LATENCY = 7 + FloatParabola.LATENCY
 
     def __init__(self):
         super().__init__({"a": In(32), "y": Out(32)})
 
     def pipeline(self, m: Module) -> None:
-        # Stages 1 and 2: significand * log2(e), with registers on both sides of the multiplier.
+        # Stages 1 to 3: significand * log2(e), with registers around two multiplier blocks.
         a = register(m, unpack(m, self.a, name="a"), name="a_held")
-        product = register(m, (a.significand * LOG2E_FIXED)[LOG2E_BITS + 17 - BITS - 1:], name="product")
+        product = wide_product(m, a.significand, C(LOG2E_FIXED, LOG2E_BITS + 1), name="product")
+        product = product[LOG2E_BITS + 17 - BITS - 1:]
         amount = Signal(6)
         with m.If(a.exponent < TOP - 63):
             m.d.comb += amount.eq(63)    # shifts everything away
         with m.Else():
             m.d.comb += amount.eq(TOP - a.exponent)
-        amount = register(m, amount, name="amount_held")
+        amount = register(m, amount, name="amount_held", cycles=2)
         Rest = data.StructLayout({"sign": 1, "huge": 1, "invalid": 1})
         rest = Signal(Rest, reset_less=True)
         m.d.sync += [rest.sign.eq(a.sign), rest.huge.eq(a.exponent > TOP), rest.invalid.eq(a.invalid)]
 
-        # Stages 3 and 4: the point to its place; round away the last bit; negate.
-        shifted = register(m, product >> amount, name="shifted")
-        sign = register(m, rest.sign, name="sign")
-        magnitude = Signal(len(shifted))
-        scaled = Signal(signed(len(shifted) + 1))
-        m.d.comb += [
-            magnitude.eq((shifted + 1) >> 1),
-            scaled.eq(Mux(sign, -magnitude, magnitude)),
-        ]
+        # Stages 4 and 5: the point to its place.
+        shifted = register(m, product >> Cat(C(0, 4), amount[4:]), name="far")
+        shifted = register(m, shifted >> register(m, amount[:4], name="amount_left"), name="shifted")
+
+        # Stage 6: round away the last bit and negate: -x is ~x + 1.
+        sign = register(m, rest.sign, name="sign", cycles=3)
+        scaled = Signal(signed(len(shifted)))
+        m.d.comb += scaled.eq((Cat(shifted[1:], C(0, 1)) ^ sign.replicate(len(shifted))) + (shifted[0] ^ sign))
         scaled = register(m, scaled, name="scaled_held")
 
         # 2**scaled = 2**whole * 2**fraction
         m.submodules.parabola = parabola = FloatParabola(table=exp2_parabolas())
         m.d.comb += [parabola.en.eq(1), parabola.x.eq(scaled[:BITS])]
-        whole = register(m, scaled[BITS:].as_signed(), name="whole", cycles=parabola.LATENCY)
-        rest = register(m, rest, name="rest_held", cycles=2 + parabola.LATENCY)
+        whole = register(m, scaled[BITS:].as_signed(), name="whole", cycles=parabola.LATENCY - 1)
+        exponent = Signal(EXPONENT)
+        m.d.comb += exponent.eq(whole + BIAS)
+        limits = register(m, exponent_limits(m, exponent, name="limits"), name="limits_held")
+        exponent = register(m, exponent, name="exponent")
+        rest = register(m, rest, name="rest_held", cycles=4 + parabola.LATENCY)
 
         # Last stage. Far below zero counts as zero, far above as overflow.
-        exponent, zero, invalid = Signal(EXPONENT), Signal(), Signal()
-        m.d.comb += [
-            exponent.eq(whole + BIAS),
-            zero.eq(rest.huge & rest.sign),
-            invalid.eq(rest.invalid | (rest.huge & ~rest.sign)),
-        ]
-        m.d.sync += self.y.eq(round_pack(m, C(0, 1), exponent, parabola.y[:VALUE_BITS + 1], zero=zero,
-                                         invalid=invalid))
+        y = round_pack(m, C(0, 1), exponent, parabola.y[:VALUE_BITS + 1], zero=rest.huge & rest.sign,
+                       invalid=rest.invalid | (rest.huge & ~rest.sign), limits=limits)
+        m.d.comb += self.y.eq(register(m, y, name="y_held"))

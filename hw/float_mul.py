@@ -3,15 +3,14 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_mul.float_mul`.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, EXPONENT, round_pack, unpack
+from terntable.hw.float_bits import BIAS, EXPONENT, exponent_limits, round_pack, wide_product
 from terntable.hw.kernel import Kernel, register
 
 __all__ = ["FloatMul"]
-
 
 class FloatMul(Kernel):
     """``y = a * b``
@@ -31,33 +30,32 @@ class FloatMul(Kernel):
 
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self):
         super().__init__({"a": In(32), "b": In(32), "y": Out(32)})
 
     def pipeline(self, m: Module) -> None:
-        # Stage 1: registers in front of the multiplier and, in stage 2, behind it.
-        a = register(m, unpack(m, self.a, name="a"), name="a_held")
-        b = register(m, unpack(m, self.b, name="b"), name="b_held")
+        # Stage 1, and 2 and 3 inside the multiplier.
+        a = register(m, self.a, name="a_held")
+        b = register(m, self.b, name="b_held")
+        product = wide_product(m, Cat(a[:23], C(1, 1)), Cat(b[:23], C(1, 1)), name="product")
 
-        # Stage 2
-        product = register(m, a.significand * b.significand, name="product")
         Rest = data.StructLayout({"exponent": EXPONENT, "sign": 1, "zero": 1, "invalid": 1})
-        rest = Signal(Rest, reset_less=True)
+        second, third = Signal(Rest, reset_less=True), Signal(Rest, reset_less=True)
         m.d.sync += [
-            rest.exponent.eq(a.exponent + b.exponent - BIAS),
-            rest.sign.eq(a.sign ^ b.sign),
-            rest.zero.eq(a.zero | b.zero),
-            rest.invalid.eq(a.invalid | b.invalid),
+            second.exponent.eq(a[23:31] + b[23:31]),
+            second.sign.eq(a[31] ^ b[31]),
+            second.zero.eq((a[23:31] == 0) | (b[23:31] == 0)),
+            second.invalid.eq(a[23:31].all() | b[23:31].all()),
+            third.eq(second),
+            third.exponent.eq(second.exponent - BIAS),
         ]
+        limits = register(m, exponent_limits(m, second.exponent - BIAS, name="limits"), name="limits_held")
 
-        # Stage 3: a product of two numbers in [1, 2) is in [1, 4).
-        high = product[47]
-        significand, exponent = Signal(48), Signal(EXPONENT)
-        m.d.comb += [
-            significand.eq(Mux(high, product, product << 1)),
-            exponent.eq(rest.exponent + high),
-        ]
-        m.d.sync += self.y.eq(round_pack(m, rest.sign, exponent, significand, zero=rest.zero,
-                                         invalid=rest.invalid))
+        # Stage 4: a product of two numbers in [1, 2) is in [1, 4).
+        twice = product[-1]
+        significand = Mux(twice, product, product << 1)[:len(product)]
+        y = round_pack(m, third.sign, third.exponent, significand, zero=third.zero, invalid=third.invalid,
+                       limits=limits, more=twice)
+        m.d.comb += self.y.eq(register(m, y, name="y_held"))

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_parabola.float_parabola`.
 """
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -37,7 +37,7 @@ class FloatParabola(Kernel):
 
     """
 
-    LATENCY = 4
+    LATENCY = 6
 
     def __init__(self, *, table: Parabolas):
         if len(table.coefficients) != 1 << SEGMENT_BITS:
@@ -50,24 +50,30 @@ class FloatParabola(Kernel):
     def pipeline(self, m: Module) -> None:
         bits = self.table.place_bits
 
-        # Stage 1: the segment. Each coefficient is as wide as its values need.
+        # Stages 1 and 2: the segment, and the output register of its memory. Each coefficient is as wide as needed.
         widths = [max(value.bit_length() for value in column) + 1
                   for column in zip(*self.table.coefficients, strict=True)]
         Row = data.StructLayout({f"c{n}": signed(width) for n, width in enumerate(widths)})
         m.submodules.table = memory = Memory(
-            shape=Row, depth=len(self.table.coefficients),
+            shape=Row, depth=len(self.table.coefficients), attrs={"ram_style": "block"},
             init=[{"c0": c0, "c1": c1, "c2": c2} for c0, c1, c2 in self.table.coefficients])
         read = memory.read_port()
         m.d.comb += read.addr.eq(self.x[bits:])
-        row = read.data
-        place = register(m, self.x[:bits], name="place")
+        row = register(m, read.data, name="row")
+        place = register(m, self.x[:bits], name="place", cycles=2)
 
-        # Stage 2: the mean slope up to this place.
-        slope = register(m, row.c1 + ((row.c2 * place) >> bits), name="slope")
-        start = register(m, row.c0, name="start")
-        place = register(m, place, name="place_held")
+        # Stages 3 and 4: the mean slope up to this place, which lies between c1 and c1 + c2. Products have a register of
+        # their own.
+        bend = register(m, row.c2 * place, name="bend")
+        steepest = max(max(abs(c1), abs(c1 + c2)) for _, c1, c2 in self.table.coefficients)
+        slope = Signal(signed(steepest.bit_length() + 2))
+        m.d.comb += slope.eq(register(m, row.c1, name="c1") + bend[bits:].as_signed())
+        slope = register(m, slope, name="slope_held")
+        place = register(m, place, name="place_held", cycles=2)
+        start = register(m, row.c0, name="start", cycles=3)
 
-        # Stages 3 and 4: the product has its own register behind the multiplier.
+        # Stages 5 and 6
         product = register(m, slope * place, name="product")
-        start = register(m, start, name="start_held")
-        m.d.sync += self.y.eq(start + (product >> bits))
+        y = Signal.like(self.y)
+        m.d.comb += y.eq(start + product[bits:].as_signed())
+        m.d.comb += self.y.eq(register(m, y, name="y_held"))

@@ -6,7 +6,7 @@ The arithmetic is defined by its twin, :func:`terntable.models.golden.float_reci
 from amaranth.hdl import C, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, EXPONENT, round_pack, unpack
+from terntable.hw.float_bits import BIAS, EXPONENT, exponent_limits, round_pack, unpack
 from terntable.hw.float_parabola import FloatParabola
 from terntable.hw.kernel import Kernel, register
 from terntable.hw.spec.float_tables import reciprocal_parabolas
@@ -41,15 +41,15 @@ class FloatReciprocal(Kernel):
         a = unpack(m, self.a, name="a")
         m.submodules.parabola = parabola = FloatParabola(table=reciprocal_parabolas())
         m.d.comb += [parabola.en.eq(1), parabola.x.eq(self.a[:23])]
-        a = register(m, a, name="a_held", cycles=parabola.LATENCY)
+        a = register(m, a, name="a_held", cycles=parabola.LATENCY - 1)
+        exponent = Signal(EXPONENT)
+        m.d.comb += exponent.eq(2 * BIAS - 1 - a.exponent)
+        limits = register(m, exponent_limits(m, exponent, name="limits"), name="limits_held")
+        exponent, a = register(m, exponent, name="exponent"), register(m, a, name="a_at_end")
 
         # The table gives twice the reciprocal of the significand: below 2, or just 2 for a power of two.
         value = parabola.y
         high = value[-1]
-        significand, exponent = Signal(len(value)), Signal(EXPONENT)
-        m.d.comb += [
-            significand.eq(Mux(high, value, value << 1)),
-            exponent.eq(2 * BIAS - 1 - a.exponent + high),
-        ]
-        m.d.sync += self.y.eq(round_pack(m, a.sign, exponent, significand, zero=C(0, 1),
-                                         invalid=a.invalid | a.zero))
+        y = round_pack(m, a.sign, exponent, Mux(high, value, value << 1)[:len(value)], zero=C(0, 1),
+                       invalid=a.invalid | a.zero, limits=limits, more=high)
+        m.d.comb += self.y.eq(register(m, y, name="y_held"))

@@ -3,11 +3,11 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_to_fixed.float_to_fixed`.
 """
 
-from amaranth import *
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, unpack
+from terntable.hw.float_bits import BIAS, align, unpack
 from terntable.hw.kernel import Kernel, register
 from terntable.hw.spec.numbers import EXP_FRACTION_BITS as FRACTION_BITS
 from terntable.hw.spec.numbers import EXP_INPUT_BITS
@@ -36,7 +36,7 @@ class FloatToFixed(Kernel):
 
     """
 
-    LATENCY = 2
+    LATENCY = 4
 
     def __init__(self):
         super().__init__({"a": In(32), "y": Out(WIDTH)})
@@ -45,23 +45,23 @@ class FloatToFixed(Kernel):
         top = BIAS + INTEGER_BITS - 1    # exponent of a leading one in the top bit of the result
         Rest = data.StructLayout({"small": 1, "huge": 1})
 
-        # Stage 1: WIDTH integer bits, and below them all that the significand can reach; a number whose
-        # leading one falls below the half bit rounds to 0.
+        # Stage 1: how far the leading one lies below the top bit. One below the half bit rounds to 0.
         a = unpack(m, self.a, name="a")
         distance = Signal(range(WIDTH + 1))
         m.d.comb += distance.eq(top - a.exponent)
         small = (a.exponent < top - WIDTH) | a.sign
-        aligned = register(m, Cat(C(0, WIDTH), a.significand) >> distance, name="aligned")
-        rest = Signal(Rest, reset_less=True)
-        m.d.sync += [rest.small.eq(small & ~a.invalid), rest.huge.eq(a.exponent > top)]
+        distance = register(m, distance, name="distance_held")
+        significand = register(m, a.significand, name="significand")
+        first = Signal(Rest, reset_less=True)
+        m.d.sync += [first.small.eq(small & ~a.invalid), first.huge.eq(a.exponent > top)]
 
-        # Stage 2: round to even; only a number just below the limit carries out, and is clamped too.
-        fraction, whole = aligned[:-WIDTH], aligned[-WIDTH:]
+        # Stages 2 and 3: integer bits, below them the half and one bit that gathers the rest.
+        aligned = align(m, significand, distance, places=WIDTH, name="aligned")
+        rest = register(m, first, name="rest", cycles=2)
+
+        # Stage 4: round to even; only a number just below the limit carries out, and is clamped too.
+        sticky, half, whole = aligned[0], aligned[1], aligned[2:]
         rounded = Signal(WIDTH + 1)
-        m.d.comb += rounded.eq(whole + (fraction[-1] & (fraction[:-1].any() | whole[0])))
-        with m.If(rest.small):
-            m.d.sync += self.y.eq(0)
-        with m.Elif(rest.huge | rounded[-1]):
-            m.d.sync += self.y.eq((1 << WIDTH) - 1)
-        with m.Else():
-            m.d.sync += self.y.eq(rounded)
+        m.d.comb += rounded.eq(whole + (half & (sticky | whole[0])))
+        y = Mux(rest.small, 0, Mux(rest.huge | rounded[-1], (1 << WIDTH) - 1, rounded[:WIDTH]))
+        m.d.comb += self.y.eq(register(m, y, name="y_held"))

@@ -3,11 +3,11 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.float_to_int.float_to_int`.
 """
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import C, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, unpack
+from terntable.hw.float_bits import BIAS, align, unpack
 from terntable.hw.kernel import Kernel, register
 from terntable.hw.spec.numbers import ACC_BITS
 
@@ -40,7 +40,7 @@ class FloatToInt(Kernel):
 
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self, *, width: int = 8):
         if not 2 <= width <= ACC_BITS:
@@ -66,20 +66,21 @@ class FloatToInt(Kernel):
         first = Signal(Rest, reset_less=True)
         m.d.sync += [first.sign.eq(a.sign), first.huge.eq(a.exponent > top), first.invalid.eq(a.invalid)]
 
-        # Stage 2: width integer bits, and below them enough that nothing falls off.
-        aligned = register(m, Cat(C(0, width + 1), significand) >> distance, name="aligned")
-        second = register(m, first, name="second")
+        # Stages 2 and 3: whole numbers, below them the half and one bit that gathers the rest.
+        aligned = align(m, significand, distance, places=width, name="aligned")
+        rest = register(m, first, name="rest", cycles=2)
 
-        # Stage 3: round to even, then clamp; a negative number has one more step of room.
-        fraction, whole = aligned[:-width], aligned[-width:]
-        half, below = fraction[-1], fraction[:-1].any()
-        rounded = Signal(width + 1)
-        m.d.comb += rounded.eq(whole + (half & (below | whole[0])))
+        # Stage 4: round to even, negate (-x is ~x + 1), then clamp; a negative number has one more step of room.
+        sticky, half, whole = aligned[0], aligned[1], aligned[2:]
+        up = half & (sticky | whole[0])
+        rounded, over = Signal(width), Signal()
         limit = 1 << (width - 1)
-        m.d.sync += self.invalid.eq(second.invalid)
-        with m.If(second.invalid):
-            m.d.sync += self.y.eq(0)
-        with m.Elif(second.sign):
-            m.d.sync += self.y.eq(Mux(second.huge | (rounded > limit), -limit, -rounded))
-        with m.Else():
-            m.d.sync += self.y.eq(Mux(second.huge | (rounded >= limit), limit - 1, rounded))
+        m.d.comb += [
+            rounded.eq((whole ^ rest.sign.replicate(width)) + (up ^ rest.sign)),
+            over.eq(rest.huge | Mux(rest.sign, whole[-1] & ~rounded[-1], whole[-1] | rounded[-1])),
+        ]
+        clamped = Mux(over, Mux(rest.sign, C(limit, width), C(limit - 1, width)), rounded)
+        m.d.comb += [
+            self.y.eq(register(m, Mux(rest.invalid, 0, clamped), name="y_held")),
+            self.invalid.eq(register(m, rest.invalid, name="invalid_held")),
+        ]

@@ -1,7 +1,8 @@
-"""Appends the pass's keys or values to the KV cache in one burst run, and moves records within it."""
+"""Appends the pass's keys and values to the KV cache, and moves slots within it."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.axi_burst import REQUEST
@@ -12,132 +13,212 @@ __all__ = ["KvStore"]
 
 
 class KvStore(wiring.Component):
-    """STORE writes the records of all rows as one linear write; MOVE copies records one after another.
-
-    A record is the padded vector from a regrouped buffer; a key record ends with a beat of the key's and the value's scale.
+    """STORE writes all rows' keys, values and scales of a record, plane by plane; MOVE copies slots of a plane one after another.
 
     ==========  ======================================================
-    Throughput  a beat every second cycle (the buffer is read, then offered)
+    Latency     `latency` cycles from an accepted STORE to its first request, in which slots are checked;
+                3 from a request to its first beat, 8 for the scales
+    Throughput  a beat of the port per cycle within a plane; a plane takes 3 cycles more, a row's scales 5
     Stall       waits for the memory ports; `done` comes when the last write is acknowledged
     ==========  ======================================================
 
+    Parameters
+    ----------
+    rows, beat_bytes, port_bytes : as in the configuration.
+    first_slot : word of the scale memory with the first key's scale; its value's, the second key's and value's follow.
+    max_dim : most columns of a record.
+
     Members
     -------
-    command : `move`, `value` (VALUE instead of KEY), `record` bytes, `address` offset of the region.
-    table, count : row records; a store goes to slot[0] onwards, a move copies record `token` to record `slot`.
-    read_word, read_data : read port of the KEY and VALUE buffers (index, then data a cycle later).
+    command : STORE (`move` low): `pack` heads of `head_dim` columns, `address` of the region, `stride` between its planes. MOVE:
+        `head_dim` bytes of a slot, a wide beat or a scale entry, in the plane or scales at `address`.
+    table, count : row records; a store goes to slot[0] onwards, a move copies slot `token` to slot `slot`.
+    value, read_word, read_data : which buffer, KEY or VALUE, and its read port: words of `port_bytes` columns, a cycle later.
     scale_slot, scale_data : read port of the dequantisation scales (a cycle later).
-    bad_row : pulse; slots of a store are not consecutive.
+    read_request, i : wide beats. write_request, o : beats of the port.
+    bad_row : pulse before the first request; slots of a store are not consecutive.
 
     """
 
-    def __init__(self, *, rows: int, beat_bytes: int, key_slot: int) -> None:
-        if beat_bytes < 8:
-            raise ValueError(f"beat_bytes must be at least 8, which two scales take, not {beat_bytes}")
-        self.rows, self.beat_bytes, self.key_slot = rows, beat_bytes, key_slot
+    #: Beats that wait for the port; less than 3 would cost throughput.
+    QUEUE = 4
+
+    def __init__(self, *, rows: int, beat_bytes: int, port_bytes: int, first_slot: int, max_dim: int) -> None:
+        if port_bytes < 8:
+            raise ValueError(f"port_bytes must be at least 8, which two scales take, not {port_bytes}")
+        if beat_bytes % port_bytes:
+            raise ValueError(f"beat_bytes must be a multiple of port_bytes = {port_bytes}, not {beat_bytes}")
+        self.rows, self.beat_bytes, self.port_bytes = rows, beat_bytes, port_bytes
+        self.first_slot, self.max_dim = first_slot, max_dim
+        self.words = max(2, -(-max_dim // port_bytes))
+        self.latency = rows + 5
         super().__init__({
-            "command": In(stream.Signature(data.StructLayout({"move": 1, "value": 1, "record": 16, "address": 32}))),
+            "command": In(stream.Signature(data.StructLayout({
+                "move": 1, "pack": 2, "head_dim": 16, "address": 32, "stride": 32}))),
             "table": In(data.ArrayLayout(row_record(), rows)), "count": In(8), "kv_base": In(64),
-            "value": Out(1), "read_word": Out(8), "read_data": In(integers(rows=beat_bytes, lanes=rows, width=8)),
+            "value": Out(1), "read_word": Out(range(self.words)), "read_data": In(integers(rows=port_bytes, lanes=rows, width=8)),
             "scale_slot": Out(8), "scale_data": In(per_row(rows=rows)),
             "read_request": Out(stream.Signature(REQUEST)), "i": In(stream.Signature(8 * beat_bytes)),
-            "write_request": Out(stream.Signature(REQUEST)), "o": Out(stream.Signature(8 * beat_bytes)),
+            "write_request": Out(stream.Signature(REQUEST)), "o": Out(stream.Signature(8 * port_bytes)),
             "write_idle": In(1), "bad_row": Out(1), "done": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         command = Signal.like(self.command.payload)
-        shift = self.beat_bytes.bit_length() - 1
-        beats = command.record >> shift
-        row, beat = Signal(8), Signal(16)
-        key_scale, value_scale = Signal(per_row(rows=self.rows)), Signal(per_row(rows=self.rows))
-        region, source, target = Signal(64), Signal(64), Signal(64)
-        source_slot, target_slot = Signal(32), Signal(32)
-        vector, scales = Signal(8 * self.beat_bytes), Signal(64)
+        beat_bits, port_bits = self.beat_bytes.bit_length() - 1, self.port_bytes.bit_length() - 1
+        parts, planes = self.beat_bytes // self.port_bytes, max(2, -(-self.max_dim // self.beat_bytes))
+        columns, last_plane, filled = Signal(17), Signal(range(planes)), Signal(range(self.words + 1))  # filled: words with columns
+        base, source, target = Signal(64), Signal(64), Signal(64)
+        row, last_row, part = Signal(range(self.rows + 1)), Signal(range(self.rows + 1)), Signal(range(max(2, parts)))
+        # What is on its way to the port: planes one after another (keys' first), then the scales.
+        plane, is_value, is_scale = Signal(range(planes)), Signal(), Signal()
+        doubled, step = Signal(), Signal(range(max(self.rows + 2, 5)))  # doubled: a slot's scales take two beats of the port
+        m.d.sync += last_row.eq(self.count - 1)
+        m.d.comb += [
+            columns.eq(Mux(command.pack == 2, command.head_dim << 1, command.head_dim)),
+            doubled.eq((command.pack == 2) & (self.port_bytes < 16)), self.scale_slot.eq(self.first_slot + step),
+            self.read_request.payload.address.eq(Cat(Const(0, beat_bits), source[beat_bits:])),
+            self.write_request.payload.address.eq(target),
+        ]
+
+        slot, from_token, place = Signal(32), Signal(), Signal(64)
+        token, size = Signal(32), Signal(16)
         with m.Switch(row):
             for index in range(self.rows):
                 with m.Case(index):
-                    m.d.comb += [
-                        vector.eq(Cat(self.read_data[index])),
-                        scales.eq(Cat(key_scale[index], value_scale[index])),
-                        source_slot.eq(self.table[index].token), target_slot.eq(self.table[index].slot),
-                    ]
-        consecutive = Cat((self.table[index].slot == self.table[0].slot + index) | (self.count <= index)
-                          for index in range(self.rows)).all()
-        scale_beat = ~command.value & (beat == beats - 1)
+                    m.d.comb += [token.eq(self.table[index].token), slot.eq(self.table[index].slot)]
         m.d.comb += [
-            self.value.eq(command.value),
-            self.read_word.eq(beat),
-            region.eq(self.kv_base + command.address),
-            self.read_request.payload.address.eq(source), self.read_request.payload.beats.eq(beats),
-            self.write_request.payload.address.eq(target),
-            self.write_request.payload.beats.eq(Mux(command.move, beats, beats * self.count)),
+            size.eq(Mux(command.move, command.head_dim, Mux(is_scale, Mux(doubled, 16, self.port_bytes), self.beat_bytes))),
+            place.eq(base + self._bytes(Mux(from_token, token, slot), size)),
         ]
+
+        # A step reads a word of a buffer, a cycle later it is queued: there is room for all that was read.
+        m.submodules.queue = queue = SyncFIFO(width=8 * self.port_bytes, depth=self.QUEUE)
+        room, reading, copying, fed = Signal(range(self.QUEUE + 1), init=self.QUEUE), Signal(), Signal(), Signal()
+        issue, word = Signal(), Signal(range(planes * parts))
+        shown = Signal(data.StructLayout({"row": range(max(2, self.rows)), "part": 1, "blank": 1}))
+        vector, scale, pair = Signal(8 * self.port_bytes), Signal(32), Signal(128)
+        with m.Switch(shown.row):
+            for index in range(self.rows):
+                with m.Case(index):
+                    m.d.comb += [vector.eq(Cat(self.read_data[index])), scale.eq(self.scale_data[index])]
+        entry = Mux(shown.part, pair[64:], Mux(command.pack == 2, pair, pair[:64]))
+        moved = self.i.payload.word_select(part, 8 * self.port_bytes) if parts > 1 else self.i.payload
+        m.d.comb += [
+            issue.eq((reading | copying & self.i.valid) & (room != 0)),
+            word.eq(Cat(part[:beat_bits - port_bits], plane)), self.read_word.eq(word), self.value.eq(is_value),
+            queue.w_en.eq(fed | (issue & copying)),
+            queue.w_data.eq(Mux(command.move, moved, Mux(is_scale, entry, Mux(shown.blank, 0, vector)))),
+            self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += [
+            room.eq(room - issue + (self.o.valid & self.o.ready)),
+            fed.eq(issue & reading), shown.row.eq(row), shown.part.eq(part), shown.blank.eq(word >= filled),
+        ]
+
+        for n in range(4):
+            with m.If(step == n + 1):
+                m.d.sync += pair.word_select(n, 32).eq(scale)
+
+        expected, held, compared, wrong = Signal(32), Signal(32), Signal(), Signal()
+        left = Signal(range(max(2, parts + 1, 16 // self.port_bytes + 1)))           # beats of the port, of a move
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
-                m.d.sync += [row.eq(0), beat.eq(0)]
+                m.d.sync += [signal.eq(0) for signal in (row, part, plane, is_value, is_scale, step, compared, wrong)]
                 with m.If(self.command.valid):
                     m.d.sync += command.eq(self.command.payload)
-                    m.next = "SCALES"
-            with m.State("SCALES"):
-                m.d.comb += self.scale_slot.eq(self.key_slot)
-                m.next = "SCALES2"
-            with m.State("SCALES2"):
-                m.d.comb += self.scale_slot.eq(self.key_slot + 1)
-                m.d.sync += key_scale.eq(self.scale_data)
-                m.next = "SCALES3"
-            with m.State("SCALES3"):
-                m.d.sync += value_scale.eq(self.scale_data)
-                m.next = "ADDRESS"
-            with m.State("ADDRESS"):
-                m.d.sync += [
-                    source.eq(region + source_slot * command.record),
-                    target.eq(region + target_slot * command.record),
-                ]
-                with m.If(~command.move & ~consecutive):
-                    m.d.comb += self.bad_row.eq(1)
+                    m.next = "SIZES"
+            with m.State("SIZES"):
+                m.d.sync += [last_plane.eq((columns - 1) >> beat_bits), filled.eq((columns + self.port_bytes - 1) >> port_bits),
+                             base.eq(self.kv_base + command.address)]
+                m.next = "CHECK"
+                with m.If(command.move):
+                    m.next = "SOURCE"
+            with m.State("CHECK"):
+                # Row `step`'s slot is compared a cycle later.
+                m.d.sync += [step.eq(step + 1), row.eq(row + 1), held.eq(slot), expected.eq(Mux(step == 1, held, expected) + 1),
+                             compared.eq((step != 0) & (step < self.count))]
+                with m.If(compared & (held != expected)):
+                    m.d.sync += wrong.eq(1)
+                with m.If(step == self.rows + 1):
+                    m.d.comb += self.bad_row.eq(wrong)
+                    m.d.sync += [row.eq(0), step.eq(0)]
+                    m.next = "TARGET"
+            with m.State("SOURCE"):
+                m.d.comb += from_token.eq(1)
+                m.d.sync += source.eq(place)
+                m.next = "TARGET"
+            with m.State("TARGET"):
+                m.d.sync += target.eq(place)
                 m.next = "REQUEST"
+                with m.If(command.move):
+                    m.next = "READ"
             with m.State("REQUEST"):
-                m.d.comb += self.write_request.valid.eq(1)
+                m.d.comb += [
+                    self.write_request.valid.eq(1),
+                    self.write_request.payload.beats.eq(
+                        Mux(is_scale, Mux(doubled, self.count << 1, self.count), self.count << (beat_bits - port_bits))),
+                ]
                 with m.If(self.write_request.ready):
-                    with m.If(command.move):
-                        m.next = "READ"
-                    with m.Else():
-                        m.next = "FETCH"
+                    m.d.sync += reading.eq(~is_scale)
+                    m.next = "BEATS"
+                    with m.If(is_scale):
+                        m.next = "SCALES"
+            with m.State("SCALES"):
+                m.d.sync += step.eq(step + 1)
+                with m.If(step == 4):
+                    m.d.sync += [step.eq(0), reading.eq(1)]
+                    m.next = "BEATS"
+            with m.State("BEATS"):
+                with m.If(issue):
+                    m.d.sync += part.eq(part + 1)
+                    with m.If(part == Mux(is_scale, doubled, parts - 1)):
+                        m.d.sync += [part.eq(0), row.eq(row + 1)]
+                        with m.If(is_scale):
+                            m.d.sync += reading.eq(0)
+                            m.next = "SCALES"
+                        with m.If(row == last_row):
+                            m.d.sync += [row.eq(0), reading.eq(0)]
+                            m.next = "NEXT"
+            with m.State("NEXT"):
+                m.d.sync += [base.eq(base + command.stride), plane.eq(plane + 1)]
+                with m.If(plane == last_plane):
+                    m.d.sync += [plane.eq(0), is_value.eq(1), is_scale.eq(is_value)]
+                m.next = "TARGET"
+                with m.If(is_scale):
+                    m.next = "ACKNOWLEDGE"
             with m.State("READ"):
-                m.d.comb += self.read_request.valid.eq(1)
+                m.d.comb += [self.read_request.valid.eq(1),
+                             self.read_request.payload.beats.eq(Mux(command.head_dim > self.beat_bytes, 2, 1))]
+                m.d.sync += [left.eq(command.head_dim >> port_bits), part.eq(source[port_bits:beat_bits])]
                 with m.If(self.read_request.ready):
+                    m.next = "WRITE"
+            with m.State("WRITE"):
+                m.d.comb += [self.write_request.valid.eq(1), self.write_request.payload.beats.eq(left)]
+                with m.If(self.write_request.ready):
+                    m.d.sync += copying.eq(1)
                     m.next = "COPY"
             with m.State("COPY"):
-                m.d.comb += [
-                    self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload), self.i.ready.eq(self.o.ready),
-                ]
-                with m.If(self.i.valid & self.o.ready):
-                    m.d.sync += beat.eq(beat + 1)
-                    with m.If(beat == beats - 1):
-                        m.d.sync += [beat.eq(0), row.eq(row + 1)]
+                m.d.comb += self.i.ready.eq((room != 0) & ((left == 1) | (part == parts - 1)))
+                with m.If(issue):
+                    m.d.sync += [part.eq(Mux(part == parts - 1, 0, part + 1)), left.eq(left - 1)]
+                    with m.If(left == 1):
+                        m.d.sync += [part.eq(0), row.eq(row + 1), copying.eq(0)]
                         m.next = "ACKNOWLEDGE"
-            with m.State("FETCH"):
-                m.next = "OFFER"
-            with m.State("OFFER"):
-                m.d.comb += [
-                    self.o.valid.eq(1),
-                    self.o.payload.eq(Mux(scale_beat, Cat(scales, Const(0, 8 * self.beat_bytes - 64)), vector)),
-                ]
-                with m.If(self.o.ready):
-                    m.d.sync += beat.eq(beat + 1)
-                    m.next = "FETCH"
-                    with m.If(beat == beats - 1):
-                        m.d.sync += [beat.eq(0), row.eq(row + 1)]
-                        with m.If(row == self.count - 1):
-                            m.next = "ACKNOWLEDGE"
             with m.State("ACKNOWLEDGE"):
                 with m.If(self.write_idle):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
                     with m.If(command.move & (row != self.count)):
-                        m.next = "ADDRESS"
-                    with m.Else():
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
+                        m.d.comb += self.done.eq(0)
+                        m.next = "SOURCE"
         return m
+
+    def _bytes(self, slot: Value, size: Value) -> Value:
+        """`slot` x `size`, which is a wide beat or the scales of one head or two."""
+        offset: ValueLike = 0
+        for step in {self.beat_bytes, max(8, self.port_bytes), max(16, self.port_bytes)}:
+            offset |= Mux(size == step, slot << (step.bit_length() - 1), 0)
+        return Value.cast(offset)

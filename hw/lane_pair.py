@@ -1,124 +1,171 @@
 """The arithmetic of two adjacent columns of one row, from their operands to their results.
 
-Every operation runs through the same chain: integer to float, two products, a sum. Where an operation has no
-use for a step, the step gets an operand that changes nothing (a factor 1, an addend -0), so that only
-operands are selected.
+The arithmetic is defined by its twin, :mod:`terntable.models.golden.lanes`.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, enum
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.float_add import FloatAdd
 from terntable.hw.float_from_int import FloatFromInt
 from terntable.hw.float_mul import FloatMul
-from terntable.hw.float_to_int import FloatToInt
 from terntable.hw.kernel import Kernel, register
 
-__all__ = ["Control", "LanePair"]
+__all__ = ["ONE", "Addend", "Factor", "LanePair", "Operand", "check_sum_bits"]
 
 #: x * 1 and x + -0 are x for every result of a float unit.
 ONE, MINUS_ZERO = 0x3F800000, 0x80000000
 
-SIGN = 1 << 31
+#: 1.5 * 2**23: the sum with it has the last place 1, so that adding rounds to whole numbers.
+WHOLE = 0x4B400000
+WHOLE_EXPONENT = WHOLE >> 23
 
-#: What the operands of the steps are; see `LanePair`.
-Control = data.StructLayout({"integer": 1, "square": 1, "turn": 1, "clip": 1, "scale": 1, "offset": 1,
-                             "fold": 1, "bits16": 1})
+#: Bits of a rounded result, and of its short form.
+LONG, SHORT = 16, 8
+
+
+def check_sum_bits(sum_bits: int) -> None:
+    """ValueError unless the integers of the ternary engine may have so many bits."""
+    if type(sum_bits) is not int or not 2 <= sum_bits <= 32:
+        raise ValueError(f"sum_bits must be 2..32, not {sum_bits!r}")
+
+
+class Operand(enum.Enum, shape=2):
+    """What both products start from."""
+
+    X = 0
+    Y = 1
+    INTEGER = 2
+    FOLD = 3
+
+
+class Factor(enum.Enum, shape=3):
+    """What the first product multiplies with."""
+
+    SELF = 0
+    COSINE = 1
+    FACTOR = 2
+    SCALE = 3
+    ONE = 4
+
+
+class Addend(enum.Enum, shape=3):
+    """What is added to the first product."""
+
+    NOTHING = 0
+    WHOLE = 1
+    X = 2
+    PARTIAL = 3
+    OTHER = 4
 
 
 class LanePair(Kernel):
     """Two lanes, which share the angle of a rotation.
 
     ============  =====================================================
-    Computes      one word of a function of ``terntable.models.golden.lanes``
-    Latency       ``LATENCY`` enabled clocks; ``other``, ``partial`` enter ``FloatAdd.LATENCY`` before the end
+    Computes      ``product = operand * factor``; ``side = operand * (turn ? sine : gamma)``;
+                  ``y = product + addend``, where OTHER is the other lane's ``side``; ``q`` is ``y`` as an integer
+    Latency       from the operand: ``PRODUCT_LATENCY`` to ``product`` and ``side``, ``LATENCY`` to ``y``, one more to ``q``
     Throughput    one per enabled clock
-    Widths        float32 patterns; integers of 32 bits in, 16 bits out
+    Widths        float32 patterns; integers of ``sum_bits`` bits in, 16 bits out
     Stall         stands still while ``en`` is low
     ============  =====================================================
 
-    The chain is ``first = a * factor; second = first * 1; y = second + -0``, changed by bits of ``control``:
-
-    ============  =====================================================
-    ``integer``   ``a`` is an integer
-    ``square``    ``first = a * a``, ``y = second + partial``
-    ``turn``      ``b`` is (cosine, sine): ``y = (a0 cos + a1 -sin, a1 cos + a0 sin)``
-    ``clip``      ``first`` below 0 becomes 0, ``second = first * first``
-    ``scale``     ``second = first * b``
-    ``offset``    ``y = second + b``
-    ``fold``      ``y = other + partial``
-    ``bits16``    ``q`` is clamped to 16 bits, else to 8
-    ============  =====================================================
+    Parameters
+    ----------
+    sum_bits : int
+        Bits of an integer operand, 2 to 32.
 
     Members
     -------
-    control : In(Control)
-        The same for all words on their way, but for ``fold``.
-    a, b : In(ArrayLayout(32, 2))
-    factor : In(32)
-        The same for all words on their way.
-    other, partial : In(ArrayLayout(32, 2))
-    y : Out(ArrayLayout(32, 2))
-    q : Out(ArrayLayout(signed(16), 2))
-        ``second`` as an integer.
+    operand, factor_kind, turn : In
+        Of the word whose operand is there.
+    addend, subtract : In
+        Of the word whose product is there; ``subtract`` turns the sign of lane 0's addend.
+    bits16 : In(1)
+        ``q`` is clamped to 16 bits, else to 8.
+    integer : In(signed(sum_bits) x 2)
+        Enters ``INTEGER_LATENCY`` before the operand.
+    x, y_in, fold : In(32 x 2)
+        Operands. ``x`` is also the addend, then with the product.
+    cosine, sine, scale : In(32)
+    gamma, factor : In(32 x 2)
+    partial : In(32 x 2)
+        With the product.
+    y, product, side : Out(32 x 2)
+    q : Out(signed(16) x 2)
+        Of a ``y`` made with the addend WHOLE; 0 for an invalid one.
 
     """
 
-    LATENCY = FloatFromInt.LATENCY + 2 * FloatMul.LATENCY + FloatAdd.LATENCY
+    INTEGER_LATENCY = FloatFromInt.LATENCY
+    PRODUCT_LATENCY = FloatMul.LATENCY
+    LATENCY = FloatMul.LATENCY + FloatAdd.LATENCY
 
-    def __init__(self):
+    def __init__(self, *, sum_bits: int = 32):
+        check_sum_bits(sum_bits)
+        self.sum_bits = sum_bits
         two = data.ArrayLayout(32, 2)
         super().__init__({
-            "control": In(Control), "a": In(two), "b": In(two), "factor": In(32), "other": In(two),
-            "partial": In(two), "y": Out(two), "q": Out(data.ArrayLayout(signed(16), 2)),
+            "operand": In(Operand), "factor_kind": In(Factor), "turn": In(1), "addend": In(Addend), "subtract": In(1),
+            "bits16": In(1), "integer": In(data.ArrayLayout(signed(sum_bits), 2)),
+            "x": In(two), "y_in": In(two), "fold": In(two), "cosine": In(32), "sine": In(32), "scale": In(32),
+            "gamma": In(two), "factor": In(two), "partial": In(two),
+            "y": Out(two), "product": Out(two), "side": Out(two), "q": Out(data.ArrayLayout(signed(LONG), 2)),
         })
 
     def pipeline(self, m: Module) -> None:
-        control = self.control
-        a_first = register(m, self.a, name="a_first", cycles=FloatFromInt.LATENCY)
-        b_first = register(m, self.b, name="b_first", cycles=FloatFromInt.LATENCY)
-        a_second = register(m, a_first, name="a_second", cycles=FloatMul.LATENCY)
-        b_second = register(m, b_first, name="b_second", cycles=FloatMul.LATENCY)
-        cosine, sine = b_first[0], b_second[1]
-
-        for lane, turned_sine in enumerate((sine ^ SIGN, sine)):
-            m.submodules[f"convert_{lane}"] = convert = FloatFromInt(width=32)
+        for lane in range(2):
+            m.submodules[f"convert_{lane}"] = convert = FloatFromInt(width=self.sum_bits)
             m.submodules[f"first_{lane}"] = first = FloatMul()
             m.submodules[f"second_{lane}"] = second = FloatMul()
             m.submodules[f"add_{lane}"] = add = FloatAdd()
-            m.submodules[f"to_int_{lane}"] = to_int = FloatToInt(width=16)
             # The pair's own `en` holds what is inside, too.
-            m.d.comb += [kernel.en.eq(1) for kernel in (convert, first, second, add, to_int)]
+            m.d.comb += [kernel.en.eq(1) for kernel in (convert, first, second, add)]
 
+            operand = Signal(32, name=f"operand_{lane}")
+            m.d.comb += convert.a.eq(self.integer[lane])
+            with m.Switch(self.operand):
+                for kind, value in ((Operand.X, self.x[lane]), (Operand.Y, self.y_in[lane]),
+                                    (Operand.INTEGER, convert.y), (Operand.FOLD, self.fold[lane])):
+                    with m.Case(kind):
+                        m.d.comb += operand.eq(value)
             m.d.comb += [
-                convert.a.eq(self.a[lane]),
-                first.a.eq(Mux(control.integer, convert.y, a_first[lane])),
-                first.b.eq(Mux(control.square, a_first[lane], Mux(control.turn, cosine, self.factor))),
+                first.a.eq(operand), second.a.eq(operand),
+                second.b.eq(Mux(self.turn, self.sine, self.gamma[lane])),
+                self.product[lane].eq(first.y), self.side[lane].eq(second.y),
             ]
+            with m.Switch(self.factor_kind):
+                for kind, value in ((Factor.SELF, operand), (Factor.COSINE, self.cosine),
+                                    (Factor.FACTOR, self.factor[lane]), (Factor.SCALE, self.scale)):
+                    with m.Case(kind):
+                        m.d.comb += first.b.eq(value)
+                with m.Default():
+                    m.d.comb += first.b.eq(ONE)
 
-            clipped = Signal(32, name=f"clipped_{lane}")
-            side = Signal(32, name=f"side_{lane}")
-            m.d.comb += [
-                clipped.eq(Mux(control.clip & first.y[-1], 0, first.y)),
-                second.a.eq(Mux(control.turn, a_second[1 - lane], clipped)),
-                second.b.eq(Mux(control.turn, turned_sine, Mux(control.clip, clipped,
-                                                               Mux(control.scale, b_second[lane], ONE)))),
-                side.eq(Mux(control.turn, first.y, Mux(control.offset, b_second[lane], MINUS_ZERO))),
-            ]
-            side = register(m, side, name=f"side_{lane}_held", cycles=FloatMul.LATENCY)
+            m.d.comb += [add.a.eq(first.y), add.sub.eq(self.subtract if lane == 0 else 0), self.y[lane].eq(add.y)]
+            with m.Switch(self.addend):
+                for kind, value in ((Addend.WHOLE, C(WHOLE, 32)), (Addend.X, self.x[lane]),
+                                    (Addend.PARTIAL, self.partial[lane]), (Addend.OTHER, self.side[1 - lane])):
+                    with m.Case(kind):
+                        m.d.comb += add.b.eq(value)
+                with m.Default():
+                    m.d.comb += add.b.eq(MINUS_ZERO)
+            m.d.comb += self.q[lane].eq(register(m, self._clamped(m, add.y, name=f"q_{lane}"), name=f"q_{lane}_held"))
 
-            m.d.comb += [
-                add.a.eq(Mux(control.fold, self.other[lane], second.y)),
-                add.b.eq(Mux(control.square | control.fold, self.partial[lane], side)),
-                self.y[lane].eq(add.y),
-            ]
-
-            clamped = Signal(signed(16), name=f"clamped_{lane}")
-            m.d.comb += [
-                to_int.a.eq(second.y),
-                clamped.eq(Mux(control.bits16 | (~to_int.y[7:].any()) | to_int.y[7:].all(), to_int.y,
-                               Mux(to_int.y < 0, -128, 127))),
-                self.q[lane].eq(register(m, clamped, name=f"clamped_{lane}_held",
-                                         cycles=FloatAdd.LATENCY - FloatToInt.LATENCY)),
-            ]
+    def _clamped(self, m: Module, total: Value, *, name: str) -> Value:
+        """The integer whose sum with WHOLE is `total`. Beyond 22 bits the sum has another exponent, or a sign."""
+        integer = Cat(total[:22], ~total[22])
+        small, negative, fits = Signal(name=f"{name}_small"), Signal(name=f"{name}_negative"), Signal(name=f"{name}_fits")
+        above = integer[SHORT - 1:LONG - 1]
+        top = integer[LONG - 1:]
+        m.d.comb += [
+            small.eq((total[23:31] == WHOLE_EXPONENT) & ~total[31]),
+            negative.eq(Mux(small, integer[-1], total[31] | (total[23:31] < WHOLE_EXPONENT))),
+            fits.eq(small & (top.all() | ~top.any())
+                    & (self.bits16 | (above.all() & integer[-1]) | ~(above.any() | integer[-1]))),
+        ]
+        low = Mux(fits, integer[:SHORT - 1], (~negative).replicate(SHORT - 1))
+        high = Mux(fits, integer[SHORT - 1:LONG - 1], Mux(self.bits16, ~negative, negative).replicate(LONG - SHORT))
+        return Mux(total[23:31].all(), 0, Cat(low, high, negative)).as_signed()

@@ -4,45 +4,48 @@ The arithmetic is defined by its twin, :mod:`terntable.models.golden.lanes`.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
-from terntable.hw.float_add import FloatAdd
-from terntable.hw.lane_pair import Control, LanePair
+from terntable.hw.glu import Glu
+from terntable.hw.lane_pair import ONE, Addend, Factor, LanePair, Operand, check_sum_bits
+from terntable.hw.largest import Largest
+from terntable.hw.partial_sums import PartialSums
 from terntable.hw.shapes import columns, integers, per_row
-from terntable.hw.spec.numbers import PARTIALS
 from terntable.hw.spec.program import VecMode
 
-__all__ = ["VectorLanes"]
+__all__ = ["FROM_SUMS", "GATED", "VectorLanes"]
 
-#: The bits of a lane's `Control` that each mode sets.
-CONTROLS = {
-    VecMode.SUMSQ: ("square",),
-    VecMode.NORM: ("scale",),
-    VecMode.QUANT: (),
-    VecMode.DEQUANT: ("integer",),
-    VecMode.ADD: ("integer", "offset"),
-    VecMode.RELU2: ("integer", "clip"),
-    VecMode.MULTIPLY: ("integer", "scale"),
-    VecMode.ROPE: ("turn",),
-}
+#: Modes that make one column of two, and modes that start from sums of the ternary engine.
+GATED = (VecMode.GLU_RELU2, VecMode.GLU_SILU)
+FROM_SUMS = (VecMode.CONVERT, VecMode.ROPE, VecMode.ADD, *GATED)
 
 #: Modes that keep the largest magnitude of each row.
-TRACKED = (VecMode.NORM, VecMode.DEQUANT, VecMode.ROPE)
+TRACKED = (VecMode.NORM, VecMode.CONVERT, VecMode.ROPE)
+
+FACTORS = {VecMode.NORM: Factor.SELF, VecMode.QUANT: Factor.SCALE, VecMode.ROPE: Factor.COSINE, VecMode.ADD: Factor.FACTOR,
+           VecMode.GLU_RELU2: Factor.FACTOR, VecMode.GLU_SILU: Factor.FACTOR}
+ADDENDS = {VecMode.NORM: Addend.PARTIAL, VecMode.QUANT: Addend.WHOLE, VecMode.ROPE: Addend.OTHER, VecMode.ADD: Addend.X}
+
+#: Stages, counted from the cycle in which a word of sums enters: where the first operand is there, the products, the sum.
+OPERAND = LanePair.INTEGER_LATENCY
+PRODUCT = OPERAND + LanePair.PRODUCT_LATENCY
+SUM = OPERAND + LanePair.LATENCY
+GATE = PRODUCT + Glu.LATENCY
 
 
 class VectorLanes(wiring.Component):
-    """``rows`` x ``lanes`` lanes under one handshake.
+    """``rows`` x ``lanes`` lanes that never stall.
+
+    A word that starts from sums has them there as it enters; all others are of X or Y, which ``fetch`` asks for. All other
+    operands come from memories, too, just when they are needed.
 
     ============  =====================================================
     Computes      the function of ``terntable.models.golden.lanes`` that ``mode`` names
-    Latency       ``LATENCY`` cycles from an accepted word to its result; SUMSQ: ``SUM_LATENCY`` cycles from
-                  the accepted last word to ``sum_valid``
-    Throughput    one word per cycle
-    Widths        float32 patterns; integers of 32 bits in, 16 or 8 bits out
-    Stall         the whole pipeline stands still; ``i.ready`` follows ``o.ready`` combinationally
+    Latency       ``LATENCY[mode]`` cycles from a word that enters to its result
+    Throughput    one word per cycle; GLU modes: a pair of columns per ``turns`` cycles
+    Widths        float32 patterns; integers of ``sum_bits`` bits in, 16 or 8 bits out
+    Stall         stands still while ``en`` is low
     ============  =====================================================
 
     Parameters
@@ -50,187 +53,187 @@ class VectorLanes(wiring.Component):
     rows : int
         Rows, at least 1.
     lanes : int
-        Columns of a word: 2 or 4. A partial sum must be back from the adder before its next turn.
+        Columns of a word: 2 or 4.
+    sum_bits : int
+        Bits of a sum, 2 to 32.
+    glu_units : int
+        Gates at a time, at most ``rows``.
 
     Members
     -------
-    mode : In(VecMode)
-        Static from ``clear`` until the last result is taken, as are ``bits16`` and ``factor``.
-    bits16 : In(1)
-        QUANT to 16 bits; else to 8.
-    factor : In(ArrayLayout(32, rows))
-        INV for NORM, S for QUANT, F where ``a`` is an integer.
+    en : In(1)
+        High while there is work; an empty pipe need not move.
     clear : In(1)
-        Pulse before the first word of an operation, while no word is inside: partial sums, ``sum_valid`` and
-        ``invalid`` fall back to zero, and the next mode that keeps ``amax`` starts it from zero.
-    i : In(stream of {a, b, last})
-        ``a``: the float or the integer. ``b``: X for ADD, Y for MULTIPLY, gamma in each row for NORM; for
-        ROPE, even lanes hold the cosine and odd lanes the sine of their pair. SUMSQ takes no word between its
-        last one and ``clear``.
-    o : Out(stream of {y, q, last})
-        One word per word of ``i``, but none in SUMSQ. ``q`` is the result of QUANT, whose ``y`` is the
-        product before rounding.
-    amax : Out(ArrayLayout(32, rows))
-        Largest ``|y|`` of the accepted results of NORM, DEQUANT and ROPE; other modes leave it alone.
-    sum : Out(ArrayLayout(32, rows))
-        Of SUMSQ.
-    sum_valid : Out(1)
-        High from completion of SUMSQ until ``clear``.
+        Pulse before the first word, while no word is inside: the sum of squares, ``sum_valid`` and ``invalid`` fall back to
+        zero, and so does ``amax`` if ``mode``, already that of the words to come, keeps it.
+    mode, bits16, from_y : In
+        Static until the last result. QUANT to 16 bits, else to 8; NORM and QUANT of Y, else of X.
+    s, factor, factor2 : In(32 x rows)
+        S of QUANT, F and F2.
+    enter : In(1)
+        A word begins. In GLU modes, one pulse and stable ``sums`` for each of ``turns`` consecutive cycles.
+    fetch : Out(1)
+        In the next cycle, ``x``, ``y`` and ``angle`` must be of the next word that entered: the operand, or what is added.
+    sums : In(signed(sum_bits) x rows x lanes)
+    x, y, angle : In(32 x rows x lanes)
+        ``angle``: even lanes hold the cosine and odd lanes the sine of their pair.
+    gamma : In(32 x lanes)
+        Of a word, the cycle after it enters.
+    o_valid, o_y, o_q : Out
+        Results; ``o_q`` is that of QUANT.
+    ended : In(1)
+        No further word will enter: NORM adds up what it has.
+    amax : Out(32 x rows)
+        Largest ``|y|`` of NORM, CONVERT and ROPE; other modes leave it alone. Final ``SETTLE`` cycles after the last result.
+    sum, sum_valid : Out
+        Of the squares of NORM.
     invalid : Out(1)
-        An accepted ``y``, or the sum, was INVALID since ``clear``.
+        A result, or the sum, was INVALID since ``clear``; as late as ``amax``.
+
+    Attributes
+    ----------
+    turns : int
+    SETTLE : int
+    SUM_LATENCY : int
+        Cycles from NORM's last word to ``sum_valid``.
 
     """
 
-    LATENCY = LanePair.LATENCY
+    LATENCY = {
+        VecMode.NORM: LanePair.PRODUCT_LATENCY + 2, VecMode.QUANT: LanePair.LATENCY + 2,
+        **{mode: (GATE if mode in GATED else SUM) + 1 for mode in FROM_SUMS},
+    }
 
-    def __init__(self, *, rows: int, lanes: int):
+    def __init__(self, *, rows: int, lanes: int, sum_bits: int, glu_units: int):
         if type(rows) is not int or rows < 1:
             raise ValueError(f"rows must be a positive integer, not {rows!r}")
-        if lanes not in (2, 4) or PARTIALS // lanes <= FloatAdd.LATENCY:
-            raise ValueError(f"lanes must be 2 or 4, not {lanes!r}")
-        self.rows, self.lanes, self.slots = rows, lanes, PARTIALS // lanes
-        # Each halving issues its additions and waits for the last; the first starts when the pipe is empty.
-        issued = PARTIALS // lanes - 1 + exact_log2(lanes)
-        self.SUM_LATENCY = self.LATENCY + 1 + issued + exact_log2(PARTIALS) * FloatAdd.LATENCY
+        check_sum_bits(sum_bits)
+        self.rows, self.lanes, self.sum_bits = rows, lanes, sum_bits
+        self.partial_sums = PartialSums(rows=rows, lanes=lanes)
+        self.largest = Largest(rows=rows, lanes=lanes)
+        self.SETTLE = self.largest.LATENCY
+        self.SUM_LATENCY = LanePair.LATENCY + 3 + self.partial_sums.LATENCY
+        self.glu = Glu(rows=rows, units=glu_units)
+        self.turns = self.glu.turns * (lanes // 2)
         word, row = columns(rows=rows, lanes=lanes), per_row(rows=rows)
         super().__init__({
-            "mode": In(VecMode), "bits16": In(1), "factor": In(row), "clear": In(1),
-            "i": In(stream.Signature(data.StructLayout({"a": word, "b": word, "last": 1}))),
-            "o": Out(stream.Signature(data.StructLayout(
-                {"y": word, "q": integers(rows=rows, lanes=lanes, width=16), "last": 1}))),
+            "en": In(1), "clear": In(1), "mode": In(VecMode), "bits16": In(1), "from_y": In(1),
+            "s": In(row), "factor": In(row), "factor2": In(row), "enter": In(1), "fetch": Out(1),
+            "sums": In(integers(rows=rows, lanes=lanes, width=sum_bits)), "x": In(word), "y": In(word), "angle": In(word),
+            "gamma": In(data.ArrayLayout(32, lanes)), "o_valid": Out(1), "o_y": Out(word),
+            "o_q": Out(integers(rows=rows, lanes=lanes, width=16)), "ended": In(1),
             "amax": Out(row), "sum": Out(row), "sum_valid": Out(1), "invalid": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        enable, fold, moving = Signal(), Signal(), Signal()
-        control = Signal(Control)
-        word = columns(rows=self.rows, lanes=self.lanes)
-        other, partial = Signal(word), Signal(word)
-        m.d.comb += [control.bits16.eq(self.bits16), control.fold.eq(fold)]
-        for name in ("integer", "square", "turn", "clip", "scale", "offset"):
-            modes = [mode for mode, names in CONTROLS.items() if name in names]
-            m.d.comb += control[name].eq(self.mode.matches(*modes))
+        m.submodules.partial_sums = sums = self.partial_sums
+        m.submodules.glu = self.glu
+        norm, gated, from_sums = (self.mode.matches(*modes) for modes in ((VecMode.NORM,), GATED, FROM_SUMS))
+
+        # Bit n: stage n + 1 holds a word. One of X or Y skips the stages that make floats of integers.
+        full = Signal(GATE)
+        at = [self.enter & from_sums, *full]
+        at[OPERAND - 1] = at[OPERAND - 1] | (self.enter & ~from_sums)
+        with m.If(self.en):
+            m.d.sync += full.eq(Cat(at[:SUM], at[SUM] & gated, at[SUM + 1:-1]))
+        m.d.comb += self.fetch.eq(Mux(self.mode == VecMode.ADD, at[PRODUCT - 1], at[OPERAND - 1]))
+
+        product, side, total = (Signal(columns(rows=self.rows, lanes=self.lanes), name=name)
+                                for name in ("product", "side", "total"))
+        self._pairs(m, sums, product, side, total)
+
+        waiting, asked = Signal(), Signal()
+        m.d.comb += [
+            sums.clear.eq(self.clear), sums.add.eq(norm & at[PRODUCT - 1]), sums.total.eq(total),
+            sums.start.eq(waiting & ~asked),
+            self.sum.eq(sums.sum), self.sum_valid.eq(sums.valid),
+        ]
+        m.d.sync += [waiting.eq(norm & self.ended & ~full[:SUM].any()), asked.eq(waiting & ~self.clear)]
+
+        self._gate(m, at[PRODUCT] & gated, product)
+        self._results(m, at, norm, gated, side, total)
+        return m
+
+    def _pairs(self, m: Module, sums: PartialSums, product: data.View, side: data.View, total: data.View) -> None:
+        """The lanes, and which operands they get. Only the fold changes what the mode says."""
+        operand, factor, addend = Signal(Operand), Signal(Factor), Signal(Addend)
+        gamma = Signal(data.ArrayLayout(32, self.lanes))
+        m.d.comb += [operand.eq(Mux(self.from_y, Operand.Y, Operand.X)), factor.eq(Factor.ONE), gamma.eq(self.gamma)]
+        with m.Switch(self.mode):
+            for mode in VecMode:
+                with m.Case(mode):
+                    if mode in FROM_SUMS:
+                        m.d.comb += operand.eq(Operand.INTEGER)
+                    if mode in FACTORS:
+                        m.d.comb += factor.eq(FACTORS[mode])
+                    if mode in ADDENDS:
+                        m.d.comb += addend.eq(ADDENDS[mode])
+        with m.If(sums.fold):
+            m.d.comb += [operand.eq(Operand.FOLD), factor.eq(Factor.ONE), *(gamma[n].eq(ONE) for n in range(self.lanes))]
+        with m.If(sums.across):
+            m.d.comb += addend.eq(Addend.OTHER)
 
         for row in range(self.rows):
             for lane in range(0, self.lanes, 2):
-                m.submodules[f"pair_{row}_{lane}"] = pair = LanePair()
-                m.d.comb += [pair.en.eq(moving), pair.control.eq(control), pair.factor.eq(self.factor[row])]
+                m.submodules[f"pair_{row}_{lane}"] = pair = LanePair(sum_bits=self.sum_bits)
+                m.d.comb += [
+                    pair.en.eq(self.en), pair.bits16.eq(self.bits16), pair.operand.eq(operand), pair.factor_kind.eq(factor),
+                    pair.addend.eq(addend), pair.turn.eq(self.mode == VecMode.ROPE),
+                    pair.subtract.eq(self.mode == VecMode.ROPE),
+                    pair.cosine.eq(self.angle[lane][row]), pair.sine.eq(self.angle[lane + 1][row]), pair.scale.eq(self.s[row]),
+                    pair.factor[0].eq(self.factor[row]), pair.factor[1].eq(self.factor2[row]),
+                ]
                 for k in range(2):
                     m.d.comb += [
-                        pair.a[k].eq(self.i.p.a[lane + k][row]),
-                        pair.b[k].eq(self.i.p.b[lane + k][row]),
-                        pair.other[k].eq(other[lane + k][row]),
-                        pair.partial[k].eq(partial[lane + k][row]),
-                        self.o.p.y[lane + k][row].eq(pair.y[k]),
-                        self.o.p.q[lane + k][row].eq(pair.q[k]),
+                        pair.integer[k].eq(self.sums[lane + k][row]), pair.x[k].eq(self.x[lane + k][row]),
+                        pair.y_in[k].eq(self.y[lane + k][row]), pair.fold[k].eq(sums.upper[lane + k][row]),
+                        pair.gamma[k].eq(gamma[lane + k]), pair.partial[k].eq(sums.value[lane + k][row]),
+                        product[lane + k][row].eq(pair.product[k]), side[lane + k][row].eq(pair.side[k]),
+                        total[lane + k][row].eq(pair.y[k]), self.o_q[lane + k][row].eq(pair.q[k]),
                     ]
 
-        # Bit n: stage n holds a word, and it is the last one.
-        full, last = Signal(self.LATENCY), Signal(self.LATENCY)
-        ended = Signal()
-        m.d.comb += [
-            enable.eq(~self.o.valid | self.o.ready),
-            # An empty pipe stands still, which saves power, and time in simulation.
-            moving.eq(enable & (self.i.valid | full.any() | ended & ~self.sum_valid)),
-            self.i.ready.eq(enable & ~ended),
-            self.o.valid.eq(full[-1] & ~control.square),
-            self.o.p.last.eq(last[-1]),
-        ]
-        with m.If(enable):
-            m.d.sync += [full.eq(Cat(self.i.valid & self.i.ready, full)), last.eq(Cat(self.i.p.last, last))]
-        with m.If(self.clear):
-            m.d.sync += ended.eq(0)
-        with m.Elif(self.i.valid & self.i.ready & self.i.p.last & control.square):
-            m.d.sync += ended.eq(1)
+    def _gate(self, m: Module, valid: Value, product: data.View) -> None:
+        """Pairs of columns, which stay for some cycles, to the units that compute the gate of some rows at a time."""
+        glu, pairs = self.glu, self.lanes // 2
+        m.d.comb += [glu.en.eq(self.en), glu.silu.eq(self.mode == VecMode.GLU_SILU)]
+        turn, pair = _count(m, valid, (glu.turns, pairs), name="gate")
+        m.d.comb += glu.turn.eq(turn)
+        with m.Switch(pair):
+            for n in range(pairs):
+                with m.Case(n):
+                    m.d.comb += [glu.g.eq(product[2 * n]), glu.u.eq(product[2 * n + 1])]
 
-        self._track(m)
-        self._partial_sums(m, before=full[:-FloatAdd.LATENCY], square=control.square, ended=ended, fold=fold,
-                           other=other, partial=partial)
-        return m
-
-    def _track(self, m: Module) -> None:
-        """Row maxima and the invalid flag, of results as they leave."""
-        fresh = Signal()
-        taken = self.o.valid & self.o.ready
-        exponents = [item[23:31] for lane in self.o.p.y for item in lane]
-        with m.If(self.clear):
-            m.d.sync += [fresh.eq(1), self.invalid.eq(0)]
-        with m.Elif(taken):
-            m.d.sync += self.invalid.eq(self.invalid | Cat(e.all() for e in exponents).any())
-        with m.If(taken & self.mode.matches(*TRACKED)):
-            m.d.sync += fresh.eq(0)
+    def _results(self, m: Module, at: list[Value], norm: Value, gated: Value, side: data.View, total: data.View) -> None:
+        """One register for the results of all modes; those of the gate fill it step by step."""
+        glu = self.glu
+        turn, lane = _count(m, at[GATE] & gated, (glu.turns, self.lanes), name="result")
+        complete = at[GATE] & (turn == glu.turns - 1) & (lane == self.lanes - 1)
+        m.d.sync += self.o_valid.eq(Mux(norm, at[PRODUCT], Mux(gated, complete, at[SUM])) & self.en)
+        y = Signal.like(self.o_y, name="y", reset_less=True)
+        m.d.comb += self.o_y.eq(y)
+        for n in range(self.lanes):
             for row in range(self.rows):
-                # Without their sign, patterns order as integers.
-                largest = Mux(fresh, 0, self.amax[row])
-                for lane in range(self.lanes):
-                    magnitude = self.o.p.y[lane][row][:31]
-                    largest = Mux(magnitude > largest, magnitude, largest)
-                m.d.sync += self.amax[row].eq(largest)
+                with m.If(~gated | ((turn == row // glu.units) & (lane == n))):
+                    m.d.sync += y[n][row].eq(Mux(norm, side[n][row], Mux(gated, glu.y[row % glu.units], total[n][row])))
 
-    def _partial_sums(self, m: Module, *, before: Value, square: Value, ended: Value, fold: Value,
-                      other: data.View, partial: data.View) -> None:
-        """Operands of the adders in SUMSQ, and after its last word the halving of the partial sums.
-
-        Partial sum i of a row lies in slot ``i // lanes``, lane ``i % lanes``, so each lane adds to its own
-        slots in turn. `before` tells which stages before the adders hold a word; its highest bit is the last.
-        """
-        word = partial.shape()
-        m.submodules.memory = memory = Memory(shape=word, depth=self.slots, init=[])
-        write = memory.write_port()
-        low, high = memory.read_port(domain="comb"), memory.read_port(domain="comb")
-        slot = Signal(range(self.slots))
-        half = Signal(range(PARTIALS))    # partial sum i gets partial sum i + half; 0 while words come in
-        live = Signal(self.slots)         # slots written since `clear`; the others count as zero
-        start = Signal()
-
-        # Additions on their way, and the slots that wait for them. Nothing stalls SUMSQ, so they always move.
-        Target = data.StructLayout({"valid": 1, "final": 1, "slot": slot.shape()})
-        target = Signal(Target)
-        targets = [Signal(Target, name=f"target_{n}") for n in range(FloatAdd.LATENCY)]
-        for earlier, later in zip([target, *targets], targets, strict=False):
-            m.d.sync += later.eq(earlier)
-        done = targets[-1]
-        idle = ~Cat(one.valid for one in targets[:-1]).any()
-
-        step = half >> exact_log2(self.lanes)
+        m.submodules.largest = largest = self.largest
         m.d.comb += [
-            low.addr.eq(slot),
-            high.addr.eq(slot + step),
-            other.eq(Mux(live.bit_select(low.addr, 1), low.data, 0)),
-            target.slot.eq(slot),
-            target.valid.eq(fold | (before[-1] & square)),
-            target.final.eq(fold & (half == 1)),
-            start.eq(ended & ~self.sum_valid & (half == 0) & idle & ~before.any()),
-            write.en.eq(done.valid),
-            write.addr.eq(done.slot),
+            largest.clear.eq(self.clear), largest.track.eq(self.mode.matches(*TRACKED)), largest.valid.eq(self.o_valid),
+            largest.word.eq(self.o_y), self.amax.eq(largest.amax),
         ]
-        for lane in range(self.lanes):
-            # Once one slot is left, lanes are halved: its upper lanes come down to the lower ones.
-            source = Value.cast(high.data[lane])
-            for distance in (d for d in (1, 2) if lane + d < self.lanes and lane < d):
-                source = Mux(half == distance, high.data[lane + distance], source)
-            m.d.comb += [
-                partial[lane].eq(Mux(live.bit_select(high.addr, 1), source, 0)),
-                write.data[lane].eq(self.o.p.y[lane]),
-            ]
+        # The sum is final long after the last result has been looked at.
+        bad = Signal()
+        m.d.sync += bad.eq(self.sum_valid & Cat(item[23:31].all() for item in self.sum).any())
+        m.d.comb += self.invalid.eq(largest.invalid | bad)
 
-        with m.If(done.valid):
-            m.d.sync += live.bit_select(done.slot, 1).eq(1)
-        with m.If(done.valid & done.final):
-            m.d.sync += [self.sum.eq(self.o.p.y[0]), self.sum_valid.eq(1)]
-            m.d.sync += self.invalid.eq(Cat(item[23:31].all() for item in self.o.p.y[0]).any())
 
-        with m.If(start):
-            m.d.sync += [half.eq(PARTIALS // 2), slot.eq(0), fold.eq(1)]
-        with m.Elif(fold):
-            m.d.sync += slot.eq(slot + 1)
-            with m.If((slot + 1 == step) | (step == 0)):
-                m.d.sync += [slot.eq(0), fold.eq(0)]
-        with m.Elif((half != 0) & idle):
-            m.d.sync += [half.eq(half >> 1), fold.eq(half != 1)]
-        with m.Elif(target.valid):
-            m.d.sync += slot.eq(slot + 1)
-
-        with m.If(self.clear):
-            m.d.sync += [live.eq(0), slot.eq(0), half.eq(0), self.sum_valid.eq(0)]
+def _count(m: Module, step: Value, limits: tuple[int, int], *, name: str) -> tuple[Value, Value]:
+    """A counter of two digits, the first the faster one, that advances with `step`."""
+    digits = [Signal(range(max(2, limit)), name=f"{name}_{n}") for n, limit in enumerate(limits)]
+    for digit, limit in zip(digits, limits, strict=True):
+        last = digit == limit - 1
+        with m.If(step):
+            m.d.sync += digit.eq(Mux(last, 0, digit + 1))
+        step = step & last
+    return digits[0], digits[1]

@@ -1,25 +1,27 @@
-"""Full logits to memory, a block at a time, for the rows that want them."""
+"""Full logits to memory, a block of the vocabulary at a time, for the rows that want them."""
 
-from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from terntable.hw.axi_burst import REQUEST
-from terntable.hw.head import logit_item
+from terntable.hw.head_logits import LOGIT
 
 __all__ = ["LogitWriter"]
 
 
 class LogitWriter(wiring.Component):
-    """Collects a block of logits of all rows, then writes it row by row.
+    """Collects a block of logits of all rows, and writes it row by row while the next one is collected.
 
     ============  =====================================================
     Computes      nothing, so there is no twin: memory[base + r x stride + 4 v] = logit of vocabulary row v
-    Latency       ``LATENCY`` cycles from a block's last item to its first request
-    Throughput    one item per cycle while collecting, one beat per cycle while writing; a row
-                  takes 3 more cycles, one that is not enabled takes 2
-    Stall         takes no item while writing; a beat on offer waits in its register
+    Latency       2 cycles from a block's last logit to its first request
+    Throughput    collecting: one logit per cycle, and a cycle per block; writing: a beat for every ``beat_bytes`` / 4 + 2
+                  cycles, 2 more for each row and 1 for each block
+    Stall         takes no logit of a block while that before the last is still being written, and none after the last one until
+                  all are written
     ============  =====================================================
 
     Parameters
@@ -29,12 +31,13 @@ class LogitWriter(wiring.Component):
     beat_bytes : int
         Bytes of a beat, a power of two of at least 8.
     block : int
-        Beats of a block, a power of two of at least 2.
+        Vocabulary rows of a block, a power of two of at least ``beat_bytes`` / 4.
 
     Members
     -------
-    i : In(stream of logit_item)
-        The item with ``last`` fills up a beat; after it the next vocabulary begins.
+    i : In(stream of LOGIT)
+        Vocabulary row by vocabulary row; ``end`` is on the last token row of each. The logit with ``last`` fills up a beat;
+        after it the next vocabulary begins.
     enable : In(rows)
         Rows to write.
     base, stride : In(64), In(32)
@@ -44,96 +47,100 @@ class LogitWriter(wiring.Component):
     o : Out(stream)
         The beats of each request, offered once it is accepted.
     busy : Out(1)
-        From the first accepted item until the last beat is taken.
-    done : Out(1)
-        The next cycle is not busy.
+        From the first accepted logit until the last beat is taken.
 
     """
 
-    LATENCY = 2
-
-    def __init__(self, *, rows: int, beat_bytes: int, block: int = 16):
-        if rows < 1:
-            raise ValueError(f"rows must be at least 1, not {rows!r}")
-        for name, value, low in (("beat_bytes", beat_bytes, 8), ("block", block, 2)):
-            if value < low or value & (value - 1):
-                raise ValueError(f"{name} must be a power of two of at least {low}, not {value!r}")
+    def __init__(self, *, rows: int, beat_bytes: int, block: int = 64) -> None:
+        if type(rows) is not int or rows < 1:
+            raise ValueError(f"rows must be a positive integer, not {rows!r}")
+        if beat_bytes < 8 or beat_bytes & (beat_bytes - 1):
+            raise ValueError(f"beat_bytes must be a power of two of at least 8, not {beat_bytes!r}")
+        if block < beat_bytes // 4 or block & (block - 1):
+            raise ValueError(f"block must be a power of two of at least beat_bytes / 4 = {beat_bytes // 4}, not {block!r}")
         self.rows, self.beat_bytes, self.block = rows, beat_bytes, block
         super().__init__({
-            "i": In(stream.Signature(logit_item(rows=rows))),
+            "i": In(stream.Signature(LOGIT)),
             "enable": In(rows), "base": In(64), "stride": In(32),
             "request": Out(stream.Signature(REQUEST)),
             "o": Out(stream.Signature(8 * beat_bytes)),
-            "busy": Out(1), "done": Out(1),
+            "busy": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
         lanes = self.beat_bytes // 4
-        beat, row = Signal(range(self.block)), Signal(range(max(2, self.rows)))
-        beats = Signal(range(self.block + 1))     # of this block
-        lane = Signal(range(lanes))
-        start, address = Signal(64), Signal(64)   # of row 0 and of `row` in this block
-        last, fetch, full, advance = Signal(), Signal(), Signal(), Signal()
-        taken, whole = Signal(), Signal()
+        row_bits, place_bits = max(1, (self.rows - 1).bit_length()), max(1, (self.block - 1).bit_length())
+        m.submodules.memory = memory = Memory(shape=32, depth=2 << (row_bits + place_bits), init=[])
+        write, read = memory.write_port(), memory.read_port()
+
+        # Two banks: one collects while the other, if it is full, is written.
+        collecting, writing, full = Signal(), Signal(), Signal(2)
+        counts = [Signal(range(self.block // lanes + 1), name=f"beats_{bank}") for bank in range(2)]
+        place, last_place, last, taken, whole, emptied = Signal(place_bits), Signal(), Signal(), Signal(), Signal(), Signal()
+        item = self.i.payload
         m.d.comb += [
             taken.eq(self.i.valid & self.i.ready),
-            whole.eq(lane == lanes - 1),
-            advance.eq(~full | self.o.ready),
-            self.request.p.address.eq(address),
-            self.request.p.beats.eq(beats),
-            self.o.valid.eq(full),
+            whole.eq(taken & item.end & (item.last | last_place)),
+            write.addr.eq(Cat(place, item.row[:row_bits], collecting)), write.data.eq(item.logit), write.en.eq(taken),
         ]
+        m.d.sync += self.i.ready.eq(~full.bit_select(collecting, 1) & ~last & ~whole)
+        with m.If(taken & item.end):
+            m.d.sync += [place.eq(Mux(whole, 0, place + 1)), last_place.eq(place == self.block - 2),
+                         collecting.eq(collecting ^ whole), last.eq(item.last)]
+        for bank, count in enumerate(counts):
+            with m.If(whole & (collecting == bank)):
+                m.d.sync += [full[bank].eq(1), count.eq((place >> exact_log2(lanes)) + 1)]
+            with m.Elif(emptied & (writing == bank)):
+                m.d.sync += full[bank].eq(0)
+        with m.If(taken):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(emptied & last & ~full.all()):
+            m.d.sync += [self.busy.eq(0), last.eq(0)]
 
-        # One memory for each item of a beat; a word holds that item of all rows.
-        for n in range(lanes):
-            memory = Memory(shape=data.ArrayLayout(32, self.rows), depth=self.block, init=[])
-            m.submodules[f"lane_{n}"] = memory
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                write.addr.eq(beat), write.data.eq(self.i.p.logit), write.en.eq(taken & (lane == n)),
-                read.addr.eq(beat), read.en.eq(advance),
-                self.o.p[32 * n:32 * n + 32].eq(read.data[row]),
-            ]
-
+        row, fetched, left = Signal(row_bits), Signal(place_bits), Signal(range(self.block // lanes + 1))
+        beats = Signal.like(left)
+        start, address, begun, asked = Signal(64), Signal(64), Signal(), Signal()
+        beat = Signal(8 * self.beat_bytes, reset_less=True)
+        m.d.comb += [
+            read.addr.eq(Cat(fetched, row, writing)), read.en.eq(1),
+            self.request.payload.address.eq(address), self.request.payload.beats.eq(beats),
+            self.o.payload.eq(beat),
+        ]
+        with m.If(asked):
+            m.d.sync += beat.eq(Cat(beat[32:], read.data))
+        m.d.sync += asked.eq(0)
         with m.FSM():
-            with m.State("COLLECT"):
-                m.d.comb += self.i.ready.eq(1)
-                with m.If(taken):
-                    m.d.sync += [self.busy.eq(1), last.eq(self.i.p.last)]
-                    m.d.sync += lane.eq(Mux(whole, 0, lane + 1))
-                    with m.If(~self.busy):
-                        m.d.sync += start.eq(self.base)
-                    with m.If(whole):
-                        m.d.sync += beat.eq(beat + 1)
-                    with m.If(self.i.p.last | (whole & (beat == self.block - 1))):
-                        m.d.sync += [lane.eq(0), beats.eq(beat + 1), row.eq(0)]
-                        m.next = "BEGIN"
-            with m.State("BEGIN"):
-                m.d.sync += address.eq(start)
-                m.next = "REQUEST"
+            with m.State("WAIT"):
+                m.d.sync += [row.eq(0), address.eq(Mux(begun, start, self.base)), start.eq(Mux(begun, start, self.base)),
+                             beats.eq(Mux(writing, counts[1], counts[0]))]
+                with m.If(full.bit_select(writing, 1)):
+                    m.next = "REQUEST"
             with m.State("REQUEST"):
-                m.d.sync += beat.eq(0)
                 m.d.comb += self.request.valid.eq(self.enable.bit_select(row, 1))
+                m.d.sync += [fetched.eq(0), left.eq(beats - 1)]
                 with m.If(~self.request.valid):
                     m.next = "NEXT"
                 with m.Elif(self.request.ready):
-                    m.d.sync += fetch.eq(1)
-                    m.next = "BEATS"
-            with m.State("BEATS"):
-                with m.If(advance):
-                    m.d.sync += [full.eq(fetch), beat.eq(beat + 1)]
-                    with m.If(beat == beats - 1):
-                        m.d.sync += fetch.eq(0)
-                    with m.If(~fetch):
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += [asked.eq(1), fetched.eq(fetched + 1)]
+                with m.If(fetched[:exact_log2(lanes)].all()):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                m.next = "OFFER"
+            with m.State("OFFER"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.d.sync += left.eq(left - 1)
+                    m.next = "FETCH"
+                    with m.If(left == 0):
                         m.next = "NEXT"
             with m.State("NEXT"):
-                m.d.sync += [row.eq(row + 1), address.eq(address + self.stride), beat.eq(0)]
+                m.d.sync += [row.eq(row + 1), address.eq(address + self.stride)]
                 m.next = "REQUEST"
                 with m.If(row == self.rows - 1):
-                    m.d.sync += start.eq(start + self.block * self.beat_bytes)
-                    m.next = "COLLECT"
-                    with m.If(last):
-                        m.d.comb += self.done.eq(1)
-                        m.d.sync += self.busy.eq(0)
+                    m.d.comb += emptied.eq(1)
+                    m.d.sync += [start.eq(start + 4 * self.block), writing.eq(~writing), begun.eq(~last | full.all())]
+                    m.next = "WAIT"
         return m

@@ -1,50 +1,50 @@
-"""Table lookups of one beat and their sums: each output of the beat for each token row.
+"""Table lookups of one cell and their sums: each output of the cell for each token row.
 
 The arithmetic is defined by its twin, :func:`terntable.models.golden.lookup_array.lookup`.
 """
 
 from amaranth import *
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import ValueLike
+from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.base3 import decoded_layout
-from terntable.hw.table_builder import entry_layout
-from terntable.quant.base3 import TRITS_PER_BYTE
+from terntable.hw.shapes import integers
+from terntable.hw.spec.lookup import ADDRESS_BITS, ENTRY_BITS
+from terntable.hw.table_builder import add_or_subtract, entry_layout
+from terntable.hw.trit_gear import lookup_layout
 
 __all__ = ["LookupArray"]
 
-#: Terms that one pipeline stage adds.
-FAN_IN = 4
-LOW_BITS, HIGH_BITS = 5, 4
-ENTRY_BITS = 10
-
 
 class LookupArray(wiring.Component):
-    """Two banks of tables; one is read by beats while the other is written.
+    """Two banks of tables; one is read by cells while the other is written.
 
     ============  ====================================================================
     Computes      ``lookup``
-    Latency       ``LATENCY`` cycles, ``i`` accepted to ``o`` valid; tables are read
-                  in the cycle in which the beat is accepted
-    Throughput    one beat per cycle, one written entry per cycle
+    Latency       ``LATENCY`` cycles; tables are read in the cycle of the cell, and an
+                  entry is there from the cycle after it was written
+    Throughput    one cell per cycle, one written entry per cycle
     Widths        sums of ``sum_bits`` bits, cannot overflow
-    Stall         beats stand still while ``o`` waits; ``write`` is always ready
+    Stall         none
     ============  ====================================================================
 
     Parameters
     ----------
-    rows, lanes, groups : int
-        Token rows, outputs of a beat, and bytes of a beat that share an output.
+    rows, outputs, groups, parts : int
+        Token rows, outputs of a cell, lookups that share an output, and parts in which tables are written.
 
     Members
     -------
-    write : In(stream)
-        An entry of every table, as ``TableBuilder`` emits it, and the bank that it is for.
-    i : In(stream)
-        ``low`` and ``high`` of ``lanes * groups`` bytes, byte ``lane * groups + group``, and the bank
-        to read.
-    o : Out(stream)
-        Word of sums: lane e, row r at bit ``(e * rows + r) * sum_bits``.
+    write : In
+        An entry as ``TableBuilder`` emits it.
+    i : In
+        Lookups of the cell; output o's are ``o * groups`` and following.
+    bank : In(1)
+        The tables to read.
+    o : Out
+        Sums of the cell's lookups, or their opposites.
+    negate : Out
+        A bit for each output: ``o`` holds the opposite of its sums.
 
     Attributes
     ----------
@@ -55,78 +55,80 @@ class LookupArray(wiring.Component):
 
     """
 
-    def __init__(self, *, rows: int, lanes: int, groups: int):
-        for name, value in (("rows", rows), ("lanes", lanes), ("groups", groups)):
+    def __init__(self, *, rows: int, outputs: int, groups: int, parts: int):
+        for name, value in (("rows", rows), ("outputs", outputs), ("groups", groups), ("parts", parts)):
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        self.rows, self.lanes, self.groups = rows, lanes, groups
-        self.sum_bits = (TRITS_PER_BYTE * groups * 128).bit_length() + 1
-        self.LATENCY, terms = 1, 2 * groups
-        while terms > 1:
-            self.LATENCY, terms = self.LATENCY + 1, -(-terms // FAN_IN)
-        sums = data.ArrayLayout(data.ArrayLayout(signed(self.sum_bits), rows), lanes)
+        if groups % parts:
+            raise ValueError(f"parts must divide groups = {groups}, but it is {parts}")
+        self.rows, self.outputs, self.groups, self.parts = rows, outputs, groups, parts
+        levels = (groups - 1).bit_length()
+        self.LATENCY = 1 + -(-levels // 2)
+        self.sum_bits = ENTRY_BITS + levels
         super().__init__({
-            "write": In(stream.Signature(entry_layout(rows, groups, bank=1))),
-            "i": In(stream.Signature(decoded_layout(lanes * groups, bank=1))),
-            "o": Out(stream.Signature(sums)),
+            "write": In(entry_layout(rows, groups, parts)),
+            "i": In(lookup_layout(outputs * groups)),
+            "bank": In(1),
+            "o": Out(integers(rows=rows, lanes=outputs, width=self.sum_bits)),
+            "negate": Out(outputs),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        step = Signal()
-        full = Signal(self.LATENCY)    # bit n: stage n holds a beat on its way
-        m.d.comb += [
-            step.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(step),
-            self.o.valid.eq(full[-1]),
-            self.write.ready.eq(1),
-        ]
-        with m.If(step):
-            m.d.sync += full.eq(Cat(self.i.valid, full))
-        moves = [Signal(name=f"moves_{n}") for n in range(self.LATENCY)]
-        for n, moving in enumerate(moves):
-            m.d.comb += moving.eq(step & (self.i.valid if n == 0 else full[n - 1]))
-
-        terms = self._tables(m, moves[0])
-        for stage, moving in enumerate(moves[1:]):
-            for place, values in terms.items():
-                sums = []
-                for n in range(0, len(values), FAN_IN):
-                    total = Value.cast(sum(values[n:n + FAN_IN]))
-                    held = Signal(signed(min(len(total), self.sum_bits)), reset_less=True,
-                                  name=f"sum_{stage}_{place[0]}_{place[1]}_{n}")
-                    with m.If(moving):
-                        m.d.sync += held.eq(total)
-                    sums.append(held)
-                terms[place] = sums
-        for (lane, r), (total,) in terms.items():
-            m.d.comb += self.o.p[lane][r].eq(total)
+        for output in range(self.outputs):
+            terms, signs = self._tables(m, output)
+            stage = 0
+            while len(signs) > 1:
+                # Two levels of adders, then registers. All rows have the same signs, which are known a stage ahead.
+                for level in range(2):
+                    terms, signs = self._level(m, terms, signs, ahead=stage, name=f"{output}_{stage}_{level}")
+                stage += 1
+                terms = [[self._held(m, term, f"sum_{output}_{stage}_{n}_{row}") for row, term in enumerate(rows)]
+                         for n, rows in enumerate(terms)]
+            m.d.comb += self.negate[output].eq(self._delayed(m, signs[0], self.LATENCY, f"negate_{output}"))
+            m.d.comb += [self.o[output][row].eq(terms[0][row]) for row in range(self.rows)]
         return m
 
-    def _tables(self, m: Module, moving: Signal) -> dict[tuple[int, int], list[Signal]]:
-        """The memories; returns, for each lane and row, the registered entries that the beat picks."""
-        found: dict[tuple[int, int], list[Signal]] = {
-            (lane, r): [] for lane in range(self.lanes) for r in range(self.rows)}
-        write, beat = self.write.p, self.i.p
-        # The high table has 9 entries; writing the zeros up to 15 makes its end a bit of `entry`.
-        valid = self.write.valid
-        tables = {"low": (LOW_BITS, valid), "high": (HIGH_BITS, valid & ~write.entry[HIGH_BITS])}
-        for t in range(self.groups):
-            for r in range(self.rows):
-                for kind, (bits, enable) in tables.items():
-                    table: memory.Memory = memory.Memory(shape=signed(ENTRY_BITS), depth=2 << bits, init=[])
-                    m.submodules[f"{kind}_{t}_{r}"] = table
-                    port = table.write_port()
-                    m.d.comb += [
-                        port.addr.eq(Cat(write.entry[:bits], write.bank)),
-                        port.data.eq(write[kind][t][r]),
-                        port.en.eq(enable),
-                    ]
-                    for lane in range(self.lanes):
-                        read = table.read_port(domain="comb")
-                        held = Signal(signed(ENTRY_BITS), name=f"{kind}_{t}_{r}_{lane}_held", reset_less=True)
-                        m.d.comb += read.addr.eq(Cat(beat[kind][lane * self.groups + t], beat.bank))
-                        with m.If(moving):
-                            m.d.sync += held.eq(read.data)
-                        found[lane, r].append(held)
-        return found
+    def _tables(self, m: Module, output: int) -> tuple[list[list[Value]], list[Value]]:
+        """One output's copies of the tables: for each group the registered entries of all rows, and the lookup's sign."""
+        terms, signs = [], []
+        write, inner = self.write, self.groups // self.parts
+        for group in range(self.groups):
+            lookup = self.i[output * self.groups + group]
+            word = data.ArrayLayout(signed(ENTRY_BITS), self.rows)
+            table: memory.Memory = memory.Memory(shape=word, depth=2 << ADDRESS_BITS, init=[])
+            m.submodules[f"table_{output}_{group}"] = table
+            port, read = table.write_port(), table.read_port(domain="comb")
+            m.d.comb += [
+                port.addr.eq(Cat(write.address, write.bank)),
+                port.data.eq(write.sums[group % inner]),
+                port.en.eq(write.valid & (write.part == group // inner)),
+                read.addr.eq(Cat(lookup.address, self.bank)),
+            ]
+            terms.append([self._held(m, read.data[row], f"entry_{output}_{group}_{row}") for row in range(self.rows)])
+            signs.append(lookup.negate)
+        return terms, signs
+
+    def _level(self, m: Module, terms: list[list[Value]], signs: list[Value], *, ahead: int, name: str):
+        """Pairs added up to the sign of the first one: where the signs differ, the second one is taken away."""
+        sums, kept = [], []
+        for n in range(0, len(signs), 2):
+            kept.append(signs[n])
+            if n + 1 == len(signs):
+                sums.append(terms[n])
+                continue
+            # The lookups' own signs are those of the cycle before the entries'.
+            differ = self._delayed(m, signs[n] ^ signs[n + 1], 1 + ahead, f"differ_{name}_{n}")
+            sums.append([add_or_subtract(a, b, differ) for a, b in zip(terms[n], terms[n + 1], strict=True)])
+        return sums, kept
+
+    @staticmethod
+    def _held(m: Module, value: ValueLike, name: str) -> Signal:
+        held = Signal(Value.cast(value).shape(), name=name, reset_less=True)
+        m.d.sync += held.eq(value)
+        return held
+
+    def _delayed(self, m: Module, value: Value, cycles: int, name: str) -> Value:
+        for n in range(cycles):
+            value = self._held(m, value, f"{name}_{n}")
+        return value

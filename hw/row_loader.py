@@ -1,6 +1,6 @@
 """Loads what differs from row to row: embedding rows (or given vectors) and rotary angles."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -23,10 +23,11 @@ class LoadKind(enum.Enum, shape=unsigned(1)):
 class RowLoader(wiring.Component):
     """For each row of the pass: one linear read, converted to words of `lanes` columns, written to a buffer.
 
-    Row 0's writes also clear the rows past `count`. Numbers: FP16 embedding rows are widened exactly, binary32 ones kept.
+    Rows past `count` are cleared. Numbers: FP16 embedding rows are widened exactly, binary32 ones kept.
 
     ==========  ======================================================
-    Throughput  `lanes` columns per cycle; a beat of FP16 holds twice the columns of a binary32 one
+    Throughput  `lanes` columns per cycle; a beat of FP16 holds twice the columns of a binary32 one; a row takes `ROW_CYCLES`
+                more; so do the rows to clear, all together, with 1 more; a word is written 2 cycles after it is picked
     Stall       waits for the read port; the write side is never stalled
     ==========  ======================================================
 
@@ -37,12 +38,17 @@ class RowLoader(wiring.Component):
 
     Members
     -------
-    command : `length` items of a row (columns, or pairs for ROPE) and the `stride` between table rows in bytes.
+    command : `length` items of a row (columns, or pairs for ROPE) and the `stride` between table rows in bytes, at most 65535
+        wide beats.
     table, count : the row records, static while busy.
     embed_base, rope_base : base registers.
     kind : destination of the writes.
+    done : pulses with the last write.
 
     """
+
+    #: Index, product in two steps, address; the request; the next row.
+    ROW_CYCLES = 6
 
     def __init__(self, *, rows: int, lanes: int, beat_bytes: int, depth: int) -> None:
         if beat_bytes % (4 * lanes):
@@ -62,77 +68,98 @@ class RowLoader(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         command = Signal.like(self.command.payload)
-        row, entry = Signal(range(self.rows + 1)), Signal(row_record())
-        wide = Signal()                                   # binary32 items, not FP16
-        total, offset, part = Signal(20), Signal(64), Signal(16)
-        items = 4 * self.lanes                            # bytes of a binary32 word
-        per_beat = self.beat_bytes // items               # binary32 words of a beat
-        words, word = Signal(16), Signal(16)
-
-        with m.Switch(row):
-            for index in range(self.rows):
-                with m.Case(index):
-                    m.d.comb += entry.eq(self.table[index])
-        vector = (entry.flags & RowFlag.VECTOR) != 0
+        beat_bits = self.beat_bytes.bit_length() - 1
+        row, index, vector = Signal(range(self.rows + 1)), Signal(32), Signal(64)
+        given, wide, offset = Signal(), Signal(), Signal(64)     # a vector's address instead of a table's; binary32 items, not FP16
         rope = command.kind == LoadKind.ROPE
-        m.d.comb += [
-            wide.eq(rope | vector),
-            # A pair is eight bytes; a column is four bytes or two.
-            total.eq(Mux(rope, command.length << 3, Mux(vector, command.length << 2, command.length << 1))),
+        # What a row needs, a cycle after its number.
+        with m.Switch(row):
+            for number in range(self.rows):
+                entry = self.table[number]
+                with m.Case(number):
+                    is_vector = (entry.flags & RowFlag.VECTOR) != 0
+                    m.d.sync += [index.eq(Mux(rope, entry.position, entry.token)), vector.eq(entry.vector),
+                                 given.eq(is_vector & ~rope), wide.eq(is_vector | rope)]
+        # Index x stride, in wide beats and in halves that multipliers take.
+        halves = [Signal(32, name=f"half_{n}") for n in range(2)]
+        product, beats, words = Signal(48), Signal(32), Signal(16)
+        for n, half in enumerate(halves):
+            m.d.sync += half.eq(index.word_select(n, 16) * command.stride[beat_bits:][:16])
+        size = Mux(rope, command.length << 3, Mux(wide, command.length << 2, command.length << 1))
+        m.d.sync += [
+            product.eq(halves[0] + (halves[1] << 16)),
+            offset.eq(Mux(rope, self.rope_base, self.embed_base) + (product << beat_bits)),
+            beats.eq((size + self.beat_bytes - 1) >> beat_bits),
             words.eq(Mux(rope, command.length << 1, command.length) >> (self.lanes.bit_length() - 1)),
+        ]
+        m.d.comb += [
             self.kind.eq(command.kind),
-            self.request.payload.address.eq(Mux(vector & ~rope, entry.vector, offset)),
-            self.request.payload.beats.eq((total + self.beat_bytes - 1) >> (self.beat_bytes.bit_length() - 1)),
+            self.request.payload.address.eq(Mux(given, vector, offset)), self.request.payload.beats.eq(beats),
         ]
 
-        # Words of a beat: `part` counts them, binary32 words taken whole, FP16 ones widened.
-        value = Signal(columns(rows=1, lanes=self.lanes))
-        for lane in range(self.lanes):
-            m.submodules[f"half{lane}"] = half = HalfToFloat()
-            halves, floats = Signal(16), Signal(32)
-            m.d.comb += [
-                halves.eq(self.i.payload.word_select(part * self.lanes + lane, 16)),
-                floats.eq(self.i.payload.word_select(part * self.lanes + lane, 32)),
-                half.a.eq(halves),
-                value[lane][0].eq(Mux(wide, floats, half.y)),
-            ]
-        unused = Cat(Const(1, 1) & (self.count <= index) for index in range(self.rows))
-        m.d.comb += self.write_address.eq(word)
-        for index in range(self.rows):
-            for lane in range(self.lanes):
-                m.d.comb += self.write_data[lane][index].eq(Mux(unused[index], 0, value[lane][0]))
+        word, last_word, picked = Signal(16), Signal(), Signal(self.rows)
+        part, parts = Signal(range(self.beat_bytes)), self.beat_bytes // (4 * self.lanes)      # binary32 words of a beat
+        clearing = Signal()
+        self._write(m, part, wide, word, picked, clearing)
 
+        settled = Signal(2)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
+                m.d.sync += [row.eq(0), clearing.eq(0)]
                 with m.If(self.command.valid):
-                    m.d.sync += [command.eq(self.command.payload), row.eq(0)]
+                    m.d.sync += command.eq(self.command.payload)
                     m.next = "ADDRESS"
             with m.State("ADDRESS"):
-                m.d.sync += [
-                    offset.eq(Mux(rope, self.rope_base, self.embed_base)
-                              + Mux(rope, entry.position, entry.token) * command.stride),
-                    word.eq(0), part.eq(0),
-                ]
-                m.next = "REQUEST"
+                m.d.sync += [settled.eq(settled + 1), word.eq(0), part.eq(0)]
+                with m.If(settled == 3):
+                    m.d.sync += last_word.eq(words == 1)
+                    m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += self.request.valid.eq(1)
                 with m.If(self.request.ready):
                     m.next = "DATA"
             with m.State("DATA"):
-                last_part = part == Mux(wide, per_beat, 2 * per_beat) - 1
-                last_word = word == words - 1
+                last_part = part == Mux(wide, parts - 1, 2 * parts - 1)
                 m.d.comb += self.i.ready.eq(last_part | last_word)
                 with m.If(self.i.valid):
-                    m.d.comb += self.write_rows.eq((1 << row)[:self.rows] | Mux(row == 0, unused, 0))
-                    m.d.sync += [word.eq(word + 1), part.eq(Mux(last_part, 0, part + 1))]
+                    m.d.comb += picked.eq(1 << row)
+                    m.d.sync += [word.eq(word + 1), last_word.eq(word == words - 2), part.eq(Mux(last_part, 0, part + 1))]
                     with m.If(last_word):
                         m.d.sync += row.eq(row + 1)
                         m.next = "NEXT"
+            with m.State("CLEAR"):
+                m.d.comb += picked.eq(Cat(Const(1, 1) & (self.count <= number) for number in range(self.rows)))
+                m.d.sync += [word.eq(word + 1), last_word.eq(word == words - 2)]
+                with m.If(last_word):
+                    m.next = "LAST"
             with m.State("NEXT"):
+                m.next = "ADDRESS"
                 with m.If(row == self.count):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
-                with m.Else():
-                    m.next = "ADDRESS"
+                    m.d.sync += [clearing.eq(1), word.eq(0), last_word.eq(words == 1)]
+                    m.next = "CLEAR"
+                    with m.If(row == self.rows):
+                        m.next = "DONE"
+            with m.State("LAST"):
+                m.next = "DONE"
+            with m.State("DONE"):
+                m.d.comb += self.done.eq(1)
+                m.next = "IDLE"
         return m
+
+    def _write(self, m: Module, part: Value, wide: Value, word: Value, picked: Value, clearing: Value) -> None:
+        """A picked part of the beat: as binary32 items the whole, as FP16 ones a half of the chunk of `lanes` binary32 items."""
+        chunk, second, kept, zero = Signal(32 * self.lanes), Signal(), Signal(), Signal()
+        rows, address = Signal(self.rows), Signal.like(self.write_address)
+        m.d.sync += [
+            chunk.eq(self.i.payload.word_select(Mux(wide, part, part >> 1), 32 * self.lanes)),
+            second.eq(part[0]), kept.eq(wide), zero.eq(clearing),
+            rows.eq(picked), address.eq(word),
+            self.write_rows.eq(rows), self.write_address.eq(address),
+        ]
+        for lane in range(self.lanes):
+            m.submodules[f"half{lane}"] = half = HalfToFloat()
+            value = Signal(32, name=f"value_{lane}")
+            m.d.comb += half.a.eq(chunk.word_select(second, 16 * self.lanes).word_select(lane, 16))
+            m.d.sync += value.eq(Mux(zero, 0, Mux(kept, chunk.word_select(lane, 32), half.y)))
+            m.d.comb += [self.write_data[lane][number].eq(value) for number in range(self.rows)]

@@ -1,12 +1,24 @@
 """Status, faults and counters: what outlives a pass."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.spec.program import Fault, Op
+from terntable.hw.spec.registers import COUNTERS
 
-__all__ = ["Supervisor"]
+__all__ = ["EVENTS", "Supervisor"]
+
+#: Bits that a counter really has: more than an hour at the clock.
+COUNTER_BITS = 40
+
+#: Counters of cycles that the datapath points out.
+EVENTS = ("matmul_cycles", "engine_wait_cycles", "word_stalls", "table_stalls", "output_stalls", "partial_stalls", "data_stalls",
+          "ring_full_cycles")
+
+#: Counters of the cycles in which a descriptor of these opcodes runs.
+BY_OP = {"vector_cycles": (Op.VEC,), "scalar_cycles": (Op.SCALAR,), "attention_cycles": (Op.ATTENTION,),
+         "store_cycles": (Op.KV_STORE, Op.MOVE), "load_cycles": (Op.EMBED, Op.ROPE), "head_cycles": (Op.HEAD,)}
 
 
 class Supervisor(wiring.Component):
@@ -17,13 +29,16 @@ class Supervisor(wiring.Component):
     does not hide it; the datapath is then reset when the bus is done, and starts are ignored until it is.
 
     ==========  ======================================================
-    Latency     `busy` the cycle after `start`; `done` the cycle after the datapath's
+    Latency     `busy` the cycle after `start`; `done` the cycle after the datapath's; counters 2 cycles behind what they count
     ==========  ======================================================
 
     Members
     -------
     start, reset : pulses from the host. A start while busy is ignored; a reset stops what runs.
-    running_op : opcode of the running descriptor; counts go to its unit. `idle_op` while none runs.
+    running_op : opcode of the running descriptor, whose unit is counted while `unit_running`.
+    stream_beats, data_beats : a beat of the weight stream, or of another read, came on the port of the bit's number.
+    write_beat : a beat of a port was written.
+    <name>_event : the cycle counts for this counter of `EVENTS`.
     drained : no memory transaction is in flight.
     abort, clear : to the datapath: stop traffic; reset.
 
@@ -31,18 +46,19 @@ class Supervisor(wiring.Component):
 
     DRAIN_CYCLES = 4096
 
-    def __init__(self) -> None:
-        counters = ("cycles", "stream_bytes", "read_bytes", "write_bytes", "matmul_cycles", "vector_cycles",
-                    "attention_cycles", "head_cycles", "stream_stalls", "descriptors")
-        self.counters = counters
+    def __init__(self, *, ports: int, port_bytes: int) -> None:
+        if not 1 <= ports <= 4:
+            raise ValueError(f"ports must be 1 to 4, not {ports!r}")
+        self.ports, self.port_bytes = ports, port_bytes
+        self.counters = tuple(COUNTERS)
         super().__init__({
             "start": In(1), "reset": In(1), "interrupt_enable": In(1), "watchdog": In(32),
             "begin": Out(1), "finished": In(1), "fault": In(8), "index": In(32), "running_op": In(8),
             "unit_running": In(1), "completed": In(1), "drained": In(1),
-            "stream_beat": In(1), "read_beat": In(1), "write_beat": In(1), "stream_stall": In(1), "beat_bytes": In(8),
+            "stream_beats": In(ports), "data_beats": In(ports), "write_beat": In(1), **{f"{name}_event": In(1) for name in EVENTS},
             "abort": Out(1), "clear": Out(1), "interrupt": Out(1),
             "status": Out(32), "fault_cause": Out(32), "fault_index": Out(32),
-            **{name: Out(64) for name in counters},
+            **{name: Out(64) for name in self.counters},
         })
 
     def elaborate(self, platform) -> Module:
@@ -63,8 +79,7 @@ class Supervisor(wiring.Component):
         with m.Elif(~expired):
             m.d.sync += waited.eq(waited + 1)
 
-        with m.If(busy & ~resetting):
-            self._count(m)
+        self._count(m, busy & ~resetting)
 
         with m.FSM():
             with m.State("IDLE"):
@@ -74,7 +89,7 @@ class Supervisor(wiring.Component):
                 with m.Elif(self.start):
                     m.d.comb += self.begin.eq(1)
                     m.d.sync += [busy.eq(1), done.eq(0), error.eq(0), self.fault_cause.eq(0), self.fault_index.eq(0)]
-                    m.d.sync += [getattr(self, name).eq(0) for name in self.counters]
+                    m.d.sync += [getattr(self, name)[:COUNTER_BITS].eq(0) for name in self.counters]
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If(self.reset | (cause != Fault.NONE)):
@@ -111,19 +126,28 @@ class Supervisor(wiring.Component):
                 m.next = "IDLE"
         return m
 
-    def _count(self, m: Module) -> None:
-        m.d.sync += self.cycles.eq(self.cycles + 1)
-        for name, event in (("stream_bytes", self.stream_beat), ("read_bytes", self.read_beat),
-                            ("write_bytes", self.write_beat)):
-            with m.If(event):
-                m.d.sync += getattr(self, name).eq(getattr(self, name) + self.beat_bytes)
-        for name, ops in (("matmul_cycles", (Op.MATMUL,)), ("vector_cycles", (Op.VEC, Op.SCALAR)),
-                          ("attention_cycles", (Op.ATTENTION, Op.KV_STORE, Op.MOVE)), ("head_cycles", (Op.HEAD,))):
-            with m.If(self.unit_running):
-                with m.Switch(self.running_op):
-                    with m.Case(*ops):
-                        m.d.sync += getattr(self, name).eq(getattr(self, name) + 1)
-        with m.If(self.stream_stall):
-            m.d.sync += self.stream_stalls.eq(self.stream_stalls + 1)
-        with m.If(self.completed):
-            m.d.sync += self.descriptors.eq(self.descriptors + 1)
+    def _count(self, m: Module, counting: Value) -> None:
+        shift = self.port_bytes.bit_length() - 1
+        steps: dict[str, Signal] = {}
+
+        def bump(name: str, step: ValueLike) -> None:
+            # A register each, so that the wide additions have a cycle of their own.
+            held = Signal(shape=Value.cast(step).shape(), name=f"{name}_step")
+            m.d.sync += held.eq(Mux(counting, step, 0))
+            steps[name] = held
+
+        beats = {"stream_bytes": sum(self.stream_beats), "read_bytes": sum(self.data_beats), "write_bytes": self.write_beat}
+        for port in range(self.ports):
+            beats[f"port{port}_bytes"] = self.stream_beats[port] + self.data_beats[port]
+        for name, step in beats.items():
+            bump(name, Value.cast(step) << shift)
+        for name in EVENTS:
+            bump(name, getattr(self, f"{name}_event"))
+        for name, ops in BY_OP.items():
+            bump(name, self.unit_running & Cat(self.running_op == op for op in ops).any())
+        bump("cycles", Const(1, 1))
+        bump("descriptors", self.completed)
+        # A start clears the counters, which it must be able to overrule.
+        for name, step in steps.items():
+            count = getattr(self, name)[:COUNTER_BITS]
+            m.d.sync += count.eq(count + step)

@@ -4,159 +4,176 @@ The arithmetic is defined by its twin, :func:`terntable.models.golden.table_buil
 """
 
 from amaranth import *
-from amaranth.hdl import ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.spec.numbers import TABLE_LOW
-from terntable.quant.base3 import TRITS_PER_BYTE
+from terntable.hw.shapes import integers
+from terntable.hw.spec.lookup import ADDRESS_BITS, ENTRIES, ENTRY_BITS, STEPS, TRITS
 
-__all__ = ["TableBuilder", "column_layout", "entry_layout"]
-
-
-def column_layout(rows: int, lanes: int) -> data.ArrayLayout:
-    """A word of ``lanes`` int8 columns; lane e, row r at bit ``(e * rows + r) * 8``."""
-    return data.ArrayLayout(data.ArrayLayout(signed(8), rows), lanes)
+__all__ = ["TableBuilder", "add_or_subtract", "entry_layout", "feed_layout"]
 
 
-def entry_layout(rows: int, groups: int, **more) -> data.StructLayout:
-    """Entry number ``entry`` of all tables, followed by the fields ``more``."""
+def feed_layout(rows: int, lanes: int) -> data.StructLayout:
+    """A word of int8 columns; those without their bit of ``keep`` count as zero. ``mark`` goes with a tile's last word."""
+    return data.StructLayout({"columns": integers(rows=rows, lanes=lanes, width=8), "keep": lanes, "mark": 1})
+
+
+def entry_layout(rows: int, groups: int, parts: int) -> data.StructLayout:
+    """Entry ``address`` of the tables of one part's groups, for bank ``bank``."""
+    # Not even one part has a field of no bits, which Verilog does not know.
     return data.StructLayout({
-        "entry": unsigned(5),
-        "low": data.ArrayLayout(data.ArrayLayout(signed(10), rows), groups),
-        "high": data.ArrayLayout(data.ArrayLayout(signed(10), rows), groups),
-        "last": 1,
-        **more,
+        "valid": 1,
+        "bank": 1,
+        "part": range(max(2, parts)),
+        "address": ADDRESS_BITS,
+        "sums": integers(rows=rows, lanes=groups // parts, width=ENTRY_BITS),
     })
 
 
 class TableBuilder(wiring.Component):
-    """Collects the columns of one tile and emits its tables entry by entry.
+    """Collects the columns of a tile part by part, and emits each part's tables entry by entry.
 
-    ============  ==========================================================================
+    ============  =================================================================================
     Computes      ``build_tables``
-    Latency       ``LATENCY`` cycles from the last word of a tile accepted to entry 0 valid
-    Throughput    a tile per 27 cycles; the next tile's words are collected meanwhile
-    Widths        ``low`` 10 bits (-384 .. 384), ``high`` 10 bits (-256 .. 256), cannot overflow
-    Stall         entries stand still while ``o`` waits, collecting goes on until the tile is whole
-    ============  ==========================================================================
+    Latency       ``LATENCY`` cycles from the last word of a part accepted to its first entry, if
+                  ``go`` is high and no other part is being built
+    Throughput    a part takes ``ENTRIES`` cycles, or ``words`` if those are more: the next part's
+                  words are collected meanwhile
+    Widths        sums of 10 bits (-384 .. 384), cannot overflow
+    Stall         ``go`` holds a tile back before its first entry; entries never wait
+    ============  =================================================================================
 
     Parameters
     ----------
     rows, lanes, groups : int
-        Token rows, columns of a word, and bytes of a beat that share an output.
+        Token rows, columns of a word, and lookups of a tile.
+    parts : int
+        In how many runs a tile's tables are built; more runs need less logic.
 
     Members
     -------
     i : In(stream)
-        A word of ``lanes`` columns. ``words`` of them make a tile; columns of the last one past
-        ``5 * groups`` are ignored.
-    o : Out(stream)
-        Entry 0 .. 26 of the low table of each group and row; entry 0 .. 8 of the high table beside
-        them, then zeros. ``last`` goes with entry 26.
+        ``words`` words make a part.
+    go : In(1)
+        A tile may be begun: nobody reads the tables of the bank that it goes to.
+    begin : Out(1)
+        High for one cycle: a tile is begun.
+    end : Out(1)
+        High for one cycle when the last entry is ``LATENCY - 1`` cycles off; ``mark`` is its tile's.
+    o : Out
+        An entry of the tables of a part's groups. Tiles go to the banks in turn, the first one to bank 0.
 
     Attributes
     ----------
     words : int
-        Words of a tile.
+        Words of a part.
 
     """
 
     LATENCY = 4
 
-    def __init__(self, *, rows: int, lanes: int, groups: int):
-        for name, value in (("rows", rows), ("lanes", lanes), ("groups", groups)):
+    def __init__(self, *, rows: int, lanes: int, groups: int, parts: int):
+        for name, value in (("rows", rows), ("lanes", lanes), ("groups", groups), ("parts", parts)):
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
-        self.rows, self.lanes, self.groups = rows, lanes, groups
-        self.words = -(-TRITS_PER_BYTE * groups // lanes)
+        if groups % parts:
+            raise ValueError(f"parts must divide groups = {groups}, but it is {parts}")
+        columns = TRITS * groups // parts
+        if columns % lanes:
+            raise ValueError(f"lanes must divide the {columns} columns of a part, since no word may straddle two parts, "
+                             f"but it is {lanes}")
+        self.rows, self.lanes, self.groups, self.parts = rows, lanes, groups, parts
+        self.words = columns // lanes
         super().__init__({
-            "i": In(stream.Signature(column_layout(rows, lanes))),
-            "o": Out(stream.Signature(entry_layout(rows, groups))),
+            "i": In(stream.Signature(feed_layout(rows, lanes))),
+            "go": In(1),
+            "begin": Out(1),
+            "end": Out(1),
+            "mark": Out(1),
+            "o": Out(entry_layout(rows, groups, parts)),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        tile = column_layout(self.rows, self.words * self.lanes)
-        collected, held = Signal(tile, reset_less=True), Signal(tile, reset_less=True)
-        whole, building = Signal(), Signal()
-        move, step, final = Signal(), Signal(), Signal()
+        column = data.ArrayLayout(signed(8), self.rows)
+        count = self.words * self.lanes
+        collected = [Signal(column, name=f"collected_{n}", reset_less=True) for n in range(count)]
+        held = [Signal(column, name=f"held_{n}", reset_less=True) for n in range(count)]
+        whole, building, mark = Signal(), Signal(), Signal()
+        move, final, last_part = Signal(), Signal(), Signal()
 
         # Words are shifted in from above, so that the first one ends lowest.
-        word = Signal(range(self.words))
-        m.d.comb += self.i.ready.eq(~whole)
-        with m.If(self.i.ready & self.i.valid):
-            flat = collected.as_value()
-            m.d.sync += [
-                flat.eq(Cat(flat[self.lanes * self.rows * 8:], self.i.p)),
-                word.eq(word + 1),
-            ]
+        word, taken = Signal(range(max(2, self.words))), Signal()
+        m.d.comb += [self.i.ready.eq(~whole | move), taken.eq(self.i.valid & self.i.ready)]
+        with m.If(move):
+            m.d.sync += whole.eq(0)
+        with m.If(taken):
+            m.d.sync += [word.eq(word + 1), mark.eq(self.i.p.mark)]
             with m.If(word == self.words - 1):
                 m.d.sync += [word.eq(0), whole.eq(1)]
+            m.d.sync += [now.eq(above) for now, above in zip(collected, collected[self.lanes:], strict=False)]
+        for lane, top in enumerate(collected[-self.lanes:]):
+            with m.If(taken & ~self.i.p.keep[lane]):
+                m.d.sync += top.eq(0)
+            with m.Elif(taken):
+                m.d.sync += top.eq(self.i.p.columns[lane])
 
-        entry = Signal(5)
-        digits = Array(Signal(2, name=f"digit_{n}") for n in range(3))
+        step, part, bank = Signal(range(ENTRIES)), Signal(range(max(2, self.parts))), Signal(init=1)
+        first_part = Signal(init=1)    # the part that moves next begins a tile
         m.d.comb += [
-            final.eq(entry == TABLE_LOW - 1),
-            step.eq(~self.o.valid | self.o.ready),
-            move.eq(whole & (~building | (step & final))),
+            final.eq(step == ENTRIES - 1),
+            last_part.eq(part == self.parts - 1),
+            move.eq(whole & (~building | final) & (~first_part | self.go)),
+            self.begin.eq(move & first_part),
+            self.end.eq(building & final & last_part),
         ]
-        with m.If(step & building):
-            m.d.sync += entry.eq(entry + 1)
-            carry: ValueLike = C(1)
-            for digit in digits:
-                with m.If(carry):
-                    m.d.sync += digit.eq(Mux(digit == 2, 0, digit + 1))
-                carry = carry & (digit == 2)
+        with m.If(building):
+            m.d.sync += step.eq(Mux(final, 0, step + 1))
             with m.If(final):
-                m.d.sync += [building.eq(0), entry.eq(0)]
+                m.d.sync += building.eq(0)
         with m.If(move):
-            m.d.sync += [held.eq(collected), whole.eq(0), building.eq(1)]
-
-        self._sums(m, step, building, entry, final, digits, held)
+            m.d.sync += [kept.eq(new) for kept, new in zip(held, collected, strict=True)]
+            m.d.sync += [
+                building.eq(1),
+                self.mark.eq(mark),
+                part.eq(Mux(first_part, 0, part + 1)),
+                first_part.eq(Mux(first_part, 0, part + 1) == self.parts - 1),
+            ]
+            with m.If(first_part):
+                m.d.sync += bank.eq(~bank)
+        self._sums(m, building, step, part, bank, held)
         return m
 
-    def _sums(self, m: Module, step: Signal, building: Signal, entry: Signal, final: Signal, digits,
-              held) -> None:
-        """Two pipeline stages from the digits of an entry to its sums."""
-        # A digit 0, 1 or 2 takes an activation negated, not at all, or as it is. The negation is an
-        # inversion here and a carry into the sum, which saves an adder for each activation.
-        minus = [Signal(8, name=f"minus_{n}") for n in range(5)]
-        keep = [Signal(8, name=f"keep_{n}") for n in range(5)]
-        has_high = digits[2] == 0
-        for n, digit in enumerate([*digits, digits[0], digits[1]]):
-            used = C(1) if n < 3 else has_high
-            m.d.comb += [
-                minus[n].eq(((digit == 0) & used).replicate(8)),
-                keep[n].eq(((digit != 1) & used).replicate(8)),
-            ]
+    def _sums(self, m: Module, building: Signal, step: Signal, part: Signal, bank: Signal, held: list[Signal]) -> None:
+        """Choose the activation of the step, then add it to the entry before or take it away."""
+        clear, minus, negative = Signal(), Signal(), Signal()
+        place = Signal(range(TRITS))
+        with m.Switch(step):
+            for number, (which, sign) in enumerate(STEPS):
+                with m.Case(number):
+                    m.d.comb += [place.eq(which), negative.eq(sign < 0)]
+        m.d.sync += [clear.eq(step == 0), minus.eq(negative)]
+        late = Signal(data.StructLayout({"valid": 1, "bank": 1, "part": range(max(2, self.parts)), "address": ADDRESS_BITS}))
+        m.d.sync += [late.valid.eq(building), late.bank.eq(bank), late.part.eq(part), late.address.eq(step)]
+        m.d.sync += [self.o[name].eq(late[name]) for name in ("valid", "bank", "part", "address")]
+        for group in range(self.groups // self.parts):
+            for row in range(self.rows):
+                # Inverted already: what is added is one more then, which a place below the lowest carries in.
+                chosen = Signal(signed(8), name=f"chosen_{group}_{row}", reset_less=True)
+                total = Signal(signed(ENTRY_BITS), name=f"total_{group}_{row}", reset_less=True)
+                columns = Array(held[TRITS * group + which][row] for which in range(TRITS))
+                m.d.comb += self.o.sums[group][row].eq(total)
+                m.d.sync += [
+                    chosen.eq(columns[place] ^ negative.replicate(8).as_signed()),
+                    total.eq(Mux(clear, 0, (Cat(1, total).as_signed() + Cat(minus, chosen).as_signed())[1:])),
+                ]
 
-        def taken(column: Value, n: int) -> Value:
-            return ((column.as_unsigned() ^ minus[n]) & keep[n]).as_signed()
 
-        stage = Signal(data.StructLayout({"entry": 5, "last": 1, "carry": 1}), reset_less=True)
-        stage_valid = Signal()
-        with m.If(step):
-            m.d.sync += [stage_valid.eq(building), self.o.valid.eq(stage_valid)]
-        with m.If(step & building):
-            m.d.sync += [stage.entry.eq(entry), stage.last.eq(final), stage.carry.eq(minus[0][0])]
-        with m.If(step & stage_valid):
-            m.d.sync += [self.o.p.entry.eq(stage.entry), self.o.p.last.eq(stage.last)]
+def add_or_subtract(a: Value, b: Value, minus: Value) -> Value:
+    """``a - b`` where ``minus`` is 1, else ``a + b``, a bit wider than ``a``, which is no narrower than ``b``.
 
-        for t in range(self.groups):
-            for r in range(self.rows):
-                a = [held[TRITS_PER_BYTE * t + n][r] for n in range(TRITS_PER_BYTE)]
-                one = Signal(signed(8), name=f"one_{t}_{r}", reset_less=True)
-                two = Signal(signed(10), name=f"two_{t}_{r}", reset_less=True)
-                high = Signal(signed(10), name=f"high_{t}_{r}", reset_less=True)
-                with m.If(step & building):
-                    m.d.sync += [
-                        one.eq(taken(a[0], 0)),
-                        two.eq(taken(a[1], 1) + taken(a[2], 2) + (minus[1][0] + minus[2][0])),
-                        high.eq(taken(a[3], 3) + taken(a[4], 4) + (minus[3][0] + minus[4][0])),
-                    ]
-                with m.If(step & stage_valid):
-                    m.d.sync += [
-                        self.o.p.low[t][r].eq(two + one + stage.carry),
-                        self.o.p.high[t][r].eq(high),
-                    ]
+    The second term is inverted, and a place below the lowest brings in the carry that this takes: one adder, without a level more.
+    """
+    wide = Cat(b, b[-1].replicate(len(a) - len(b)))
+    total = Cat(1, a).as_signed() + Cat(minus, wide ^ minus.replicate(len(a))).as_signed()
+    return total[1:len(a) + 2].as_signed()

@@ -1,145 +1,180 @@
-"""Runs a vector descriptor: words from buffers through the lanes and back."""
+"""Runs a vector descriptor: words from buffers or the queue of sums through the lanes and back."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from terntable.hw.lanes import VectorLanes
+from terntable.hw.kernel import delay
+from terntable.hw.lanes import FROM_SUMS, GATED, VectorLanes
 from terntable.hw.shapes import columns, integers, per_row
 from terntable.hw.spec.program import Buffer, VecMode
 
-__all__ = ["PARTIAL_MODES", "VectorUnit"]
-
-#: Modes whose main operand is an integer sum, scaled by the row's factor.
-PARTIAL_MODES = (VecMode.DEQUANT, VecMode.ADD, VecMode.RELU2, VecMode.MULTIPLY)
+__all__ = ["VectorUnit"]
 
 
 class VectorUnit(wiring.Component):
     """Address generation, operand routing and the lanes.
 
     ==========  ======================================================
-    Latency     `LATENCY` cycles and one a word from an accepted command to `done`, when the stream never starves;
-                SUMSQ: `SUM_LATENCY` cycles and one a word
-    Throughput  one word of `lanes` columns per cycle
-    Stall       waits for norm weights only; buffers never stall
+    Latency     `latency(mode, length)` cycles from an accepted command to `done`, when nothing is late
+    Throughput  one word of `lanes` columns per cycle; GLU: a column per `rows / glu_units` cycles
+    Stall       waits for norm weights and for sums; buffers never stall
     ==========  ======================================================
 
     Parameters
     ----------
-    rows, lanes, beat_bytes : as in the configuration.
+    rows, lanes, word_bytes, outputs, glu_units : as in the configuration.
+    sum_bits : width of a sum of the ternary engine.
 
     Members
     -------
-    command : mode, source and destination buffer, columns, first columns, 16-bit quantisation.
-    inv, scale, factor : the row scalars INV, S and F.
-    read_address, read_enable : main operand's word in X, Y or PARTIAL; `second_address` that of the other operand.
-    x, y, partial, rope : words read, a cycle after the address.
-    weights : stream beats of binary32 norm weights.
-    write_* : result words; `write_column` is the first column.
+    command : mode, source and destination buffer, columns of the destination (a multiple of `lanes`), first columns, 16-bit
+        quantisation. CONVERT and all modes after it read sums, whatever `source` is.
+    s, factor, factor2 : the row scalars S, F and F2.
+    read_enable : of all three memories; x_address, y_address, rope_address their words; x, y, rope the data a cycle later.
+    partial : the engine's sums, `outputs` columns of all rows a word.
+    weights : stream words of binary32 norm weights.
+    write_valid, destination, write_column, write_float, write_integer : result words and their first column.
+    wait_word, wait_partial : a word could go on if norm weights, or sums, were there.
 
     """
 
-    def __init__(self, *, rows: int, lanes: int, beat_bytes: int) -> None:
-        if beat_bytes % (4 * lanes):
-            raise ValueError(f"beat_bytes must be a multiple of 4 x lanes = {4 * lanes}, not {beat_bytes}")
-        self.rows, self.lanes, self.beat_bytes = rows, lanes, beat_bytes
-        self.unit = VectorLanes(rows=rows, lanes=lanes)
-        self.LATENCY, self.SUM_LATENCY = self.unit.LATENCY + 3, self.unit.SUM_LATENCY + 2
+    def __init__(self, *, rows: int, lanes: int, word_bytes: int, outputs: int, sum_bits: int, glu_units: int) -> None:
+        if word_bytes % (4 * lanes):
+            raise ValueError(f"word_bytes must be a multiple of 4 x lanes = {4 * lanes}, not {word_bytes}")
+        if outputs % lanes:
+            raise ValueError(f"outputs must be a multiple of lanes = {lanes}, not {outputs}")
+        self.rows, self.lanes, self.word_bytes, self.outputs = rows, lanes, word_bytes, outputs
+        self.unit = VectorLanes(rows=rows, lanes=lanes, sum_bits=sum_bits, glu_units=min(rows, glu_units))
+        self.sum_bits, self.glu_units = sum_bits, self.unit.glu.units
         word = columns(rows=rows, lanes=lanes)
         super().__init__({
             "command": In(stream.Signature(data.StructLayout({
                 "mode": 4, "source": 3, "destination": 3, "length": 16, "offset": 16, "offset2": 16, "bits16": 1}))),
-            "inv": In(per_row(rows=rows)), "scale": In(per_row(rows=rows)), "factor": In(per_row(rows=rows)),
-            "read_enable": Out(1), "read_address": Out(16), "second_address": Out(16), "rope_address": Out(16),
-            "x": In(word), "y": In(word), "partial": In(word), "rope": In(word),
-            "weights": In(stream.Signature(8 * beat_bytes)),
+            "s": In(per_row(rows=rows)), "factor": In(per_row(rows=rows)), "factor2": In(per_row(rows=rows)),
+            "read_enable": Out(1), "x_address": Out(16), "y_address": Out(16), "rope_address": Out(16),
+            "x": In(word), "y": In(word), "rope": In(word),
+            "partial": In(stream.Signature(integers(rows=rows, lanes=outputs, width=sum_bits))),
+            "weights": In(stream.Signature(8 * word_bytes)),
             "write_valid": Out(1), "destination": Out(3), "write_column": Out(16),
             "write_float": Out(word), "write_integer": Out(integers(rows=rows, lanes=lanes, width=16)),
-            "second_is_x": Out(1), "source": Out(3), "mode": Out(4),
             "amax": Out(per_row(rows=rows)), "sum": Out(per_row(rows=rows)),
-            "busy": Out(1), "invalid": Out(1), "done": Out(1),
+            "wait_word": Out(1), "wait_partial": Out(1), "busy": Out(1), "invalid": Out(1), "done": Out(1),
         })
+
+    def latency(self, mode: VecMode, length: int) -> int:
+        """Cycles from an accepted command to `done` when sums and norm weights are there in time."""
+        words, unit = length // self.lanes, self.unit
+        if mode == VecMode.NORM:
+            return words + unit.SUM_LATENCY + unit.SETTLE - 1
+        cycles = 2 * unit.turns * words if mode in GATED else words
+        return cycles + unit.LATENCY[mode] + unit.SETTLE + (mode in FROM_SUMS)
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.lanes = unit = self.unit
         command = Signal.like(self.command.payload)
-        shift = self.lanes.bit_length() - 1
-        issued, stored, words = Signal(16), Signal(16), Signal(16)
-        loaded, loaded_last, advance, norm = Signal(), Signal(), Signal(), Signal()
-        parts = self.beat_bytes // (4 * self.lanes)
-        part = Signal(range(parts + 1))
-        running = Signal()
-
+        shift = exact_log2(self.lanes)
+        left, unwritten, address = Signal(17), Signal(16), Signal(16)    # words to enter and to write, word to read
+        norm, gated, from_sums, running, issue = (Signal(name=name) for name in (
+            "norm", "gated", "from_sums", "running", "issue"))
         m.d.comb += [
-            norm.eq(command.mode == VecMode.NORM),
-            words.eq(command.length >> shift),
-            self.mode.eq(command.mode), self.source.eq(command.source), self.destination.eq(command.destination),
-            self.second_is_x.eq(command.mode == VecMode.ADD),
-            unit.mode.eq(command.mode), unit.bits16.eq(command.bits16),
-            unit.factor.eq(Mux(norm, self.inv, Mux(command.mode == VecMode.QUANT, self.scale, self.factor))),
-            self.read_enable.eq(advance),
-            self.read_address.eq((command.offset >> shift) + issued),
-            self.second_address.eq((command.offset2 >> shift) + issued),
-            self.rope_address.eq(issued),
-            advance.eq(~loaded | unit.i.ready & (~norm | self.weights.valid)),
-            unit.i.valid.eq(loaded & (~norm | self.weights.valid)),
-            unit.i.payload.last.eq(loaded_last),
-            unit.o.ready.eq(1),
+            norm.eq(command.mode == VecMode.NORM), gated.eq(_among(command.mode, GATED)),
+            from_sums.eq(_among(command.mode, FROM_SUMS)),
+            self.destination.eq(command.destination), self.busy.eq(running),
+            unit.en.eq(running), unit.mode.eq(command.mode), unit.bits16.eq(command.bits16),
+            unit.from_y.eq(command.source != Buffer.X), unit.ended.eq(running & (left == 0)),
+            unit.s.eq(self.s), unit.factor.eq(self.factor),
+            unit.x.eq(self.x), unit.y.eq(self.y), unit.angle.eq(self.rope),
+            self.read_enable.eq(unit.fetch),
+            *(port.eq(address) for port in (self.x_address, self.y_address, self.rope_address)),
             self.amax.eq(unit.amax), self.sum.eq(unit.sum), self.invalid.eq(unit.invalid & running),
-            self.busy.eq(running),
         ]
+        for row in range(self.rows):
+            m.d.comb += unit.factor2[row].eq(Mux(gated, self.factor2[row], self.factor[row]))
+        with m.If(unit.fetch):
+            m.d.sync += address.eq(address + 1)
 
-        with m.Switch(command.source):
-            with m.Case(Buffer.X):
-                m.d.comb += unit.i.payload.a.eq(self.x)
-            with m.Case(Buffer.Y):
-                m.d.comb += unit.i.payload.a.eq(self.y)
-            with m.Default():
-                m.d.comb += unit.i.payload.a.eq(self.partial)
-        with m.Switch(command.mode):
-            with m.Case(VecMode.NORM):
-                for lane in range(self.lanes):
-                    gamma = self.weights.payload.word_select(part * self.lanes + lane, 32)
-                    m.d.comb += [unit.i.payload.b[lane][row].eq(gamma) for row in range(self.rows)]
-            with m.Case(VecMode.ADD):
-                m.d.comb += unit.i.payload.b.eq(self.x)
-            with m.Case(VecMode.ROPE):
-                m.d.comb += unit.i.payload.b.eq(self.rope)
-            with m.Default():
-                m.d.comb += unit.i.payload.b.eq(self.y)
+        self._issue(m, left, running & (left != 0), norm, gated, from_sums, issue)
+        with m.If(issue):
+            m.d.sync += left.eq(left - 1)
 
-        # A beat of norm weights feeds `parts` words; what is left of it after the last word is padding.
-        used = norm & loaded & self.weights.valid & unit.i.ready
-        m.d.comb += self.weights.ready.eq(used & ((part == parts - 1) | loaded_last))
-        with m.If(used):
-            m.d.sync += part.eq(Mux((part == parts - 1) | loaded_last, 0, part + 1))
-
+        column = Signal(16)
         m.d.comb += [
-            self.write_valid.eq(unit.o.valid & (command.mode != VecMode.SUMSQ) & running),
-            self.write_column.eq(command.offset2 + (stored << shift)),
-            self.write_float.eq(unit.o.payload.y), self.write_integer.eq(unit.o.payload.q),
+            self.write_valid.eq(unit.o_valid), self.write_column.eq(column),
+            self.write_float.eq(unit.o_y), self.write_integer.eq(unit.o_q),
         ]
         with m.If(self.write_valid):
-            m.d.sync += stored.eq(stored + 1)
+            m.d.sync += [unwritten.eq(unwritten - 1), column.eq(column + self.lanes)]
 
+        settling, fresh = Signal(range(max(2, unit.SETTLE))), Signal()
+        m.d.comb += unit.clear.eq(fresh)
+        m.d.sync += fresh.eq(0)
         with m.FSM():
             with m.State("IDLE"):
+                first = self.command.payload
+                words = first.length >> shift
                 m.d.comb += self.command.ready.eq(1)
+                m.d.sync += [
+                    command.eq(first), column.eq(first.offset2), unwritten.eq(words),
+                    # A gate's column is made of two.
+                    left.eq(Mux(_among(first.mode, GATED), words << 1, words)),
+                    address.eq(Mux(first.mode == VecMode.ROPE, 0,
+                                   Mux(first.mode == VecMode.ADD, first.offset2, first.offset) >> shift)),
+                ]
                 with m.If(self.command.valid):
-                    m.d.comb += unit.clear.eq(1)
-                    m.d.sync += [command.eq(self.command.payload), issued.eq(0), stored.eq(0), part.eq(0)]
+                    m.d.sync += [running.eq(1), fresh.eq(1)]
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                with m.If(advance):
-                    m.d.sync += [loaded.eq(issued != words), loaded_last.eq(issued == words - 1)]
-                    with m.If(issued != words):
-                        m.d.sync += issued.eq(issued + 1)
-                with m.If(Mux(command.mode == VecMode.SUMSQ, unit.sum_valid & ~loaded & (issued == words),
-                              stored == words)):
+                m.d.sync += settling.eq(0)
+                with m.If((unwritten == 0) & (~norm | unit.sum_valid) & ~fresh):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
-                m.d.comb += [running.eq(1), self.done.eq(1)]
-                m.next = "IDLE"
+                m.d.sync += settling.eq(settling + 1)
+                with m.If(settling == unit.SETTLE - 2):
+                    m.d.comb += self.done.eq(1)
+                    m.d.sync += running.eq(0)
+                    m.next = "IDLE"
         return m
+
+    def _issue(self, m: Module, left: Value, more: Value, norm: Value, gated: Value, from_sums: Value,
+               issue: Value) -> None:
+        """When a word enters, and the sums and norm weights it takes; their words are wider and feed several."""
+        unit, sum_parts, weight_parts = self.unit, self.outputs // self.lanes, self.word_bytes // (4 * self.lanes)
+        sum_part, weight_part = Signal(range(max(2, sum_parts))), Signal(range(max(2, weight_parts)))
+        turn = Signal(range(max(2, unit.turns)))    # a gated word stays for some cycles
+        idle = turn == 0
+        there = Mux(norm, self.weights.valid, ~from_sums | self.partial.valid)
+        m.d.comb += [
+            issue.eq(more & idle & there),
+            self.wait_word.eq(more & norm & ~self.weights.valid),
+            self.wait_partial.eq(more & idle & from_sums & ~self.partial.valid),
+            # Sums are held in a register first.
+            unit.enter.eq(Mux(from_sums, delay(m, issue | ~idle, name="entered"), issue)),
+        ]
+        with m.If(Mux(idle, issue & gated, 1)):
+            m.d.sync += turn.eq(Mux(turn == unit.turns - 1, 0, turn + 1))
+
+        sums = Signal.like(unit.sums, reset_less=True)
+        gamma = Signal.like(unit.gamma, reset_less=True)
+        m.d.comb += [unit.sums.eq(sums), unit.gamma.eq(gamma)]
+        with m.If(issue):
+            with m.Switch(sum_part):
+                for part in range(sum_parts):
+                    with m.Case(part):
+                        m.d.sync += [sums[lane].eq(self.partial.payload[part * self.lanes + lane]) for lane in range(self.lanes)]
+            m.d.sync += gamma.as_value().eq(self.weights.payload.word_select(weight_part, 32 * self.lanes))
+
+        # What is left of a word of norm weights after the last column is padding; sums have none.
+        weights_end = (weight_part == weight_parts - 1) | (left == 1)
+        m.d.comb += [self.weights.ready.eq(issue & norm & weights_end),
+                     self.partial.ready.eq(issue & from_sums & (sum_part == sum_parts - 1))]
+        with m.If(issue & norm):
+            m.d.sync += weight_part.eq(Mux(weights_end, 0, weight_part + 1))
+        with m.If(issue & from_sums):
+            m.d.sync += sum_part.eq(Mux(sum_part == sum_parts - 1, 0, sum_part + 1))
+
+
+def _among(mode: Value, modes: tuple[VecMode, ...]) -> Value:
+    return Cat(mode == one for one in modes).any()

@@ -21,6 +21,9 @@ TOP = "terntable"
 #: An `initial` block that does nothing but set rows 0, 1, 2 ... of one memory to zero.
 _ZEROS = re.compile(r"^  initial begin\n((?:    (\S+) ?\[\d+\] = \d+'[hdb]0+;\n)+)  end\n", re.MULTILINE)
 
+#: A signal without bits, which nothing can refer to and Verilog does not know.
+_EMPTY = re.compile(r"^  (?:wire|reg) \[-1:0\] .*;\n", re.MULTILINE)
+
 
 def _loop(match: re.Match[str]) -> str:
     rows = match[1].splitlines()
@@ -47,7 +50,7 @@ def convert(component: wiring.Component, name: str) -> str:
     finally:
         if enabled:
             gc.enable()
-    return _ZEROS.sub(_loop, text)
+    return _EMPTY.sub("", _ZEROS.sub(_loop, text))
 
 
 def emit(component: wiring.Component, name: str, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Reader of Hugging Face BitNet directories, without torch or transformers.
 
-Two layouts of the linear layers are read: latent float weights, and ternary codes with a scale, either four
-to a byte or, as a loaded model is saved again, as float values -1, 0 and 1.
+The tensor names are Microsoft's or those of the 1bitLLM family. Two layouts of the linear layers are read:
+latent float weights, and ternary codes with a scale, either four to a byte or, as a loaded model is saved
+again, as float values -1, 0 and 1.
 """
 
 import os
@@ -19,7 +20,8 @@ from terntable.quant.checkpoint import (
     TernaryMatrix,
 )
 from terntable.quant.checksums import verify_checksums, write_checksums
-from terntable.quant.huggingface_config import WeightLayout, read_config, read_layout
+from terntable.quant.families import Family
+from terntable.quant.huggingface_config import WeightLayout, read_config, read_family, read_layout
 from terntable.quant.places import first_place
 from terntable.quant.tensors import TensorStore
 from terntable.quant.ternary import absmean_ternary
@@ -32,7 +34,6 @@ _FINAL_NORM = "model.norm.weight"
 _HEAD = "lm_head.weight"
 _PROJECTIONS = tuple(f"self_attn.{name}_proj" for name in "qkvo") + tuple(
     f"mlp.{name}_proj" for name in ("gate", "up", "down"))
-_NORMS = ("input_layernorm", "self_attn.attn_sub_norm", "post_attention_layernorm", "mlp.ffn_sub_norm")
 _LAYER_TENSOR = re.compile(r"model\.layers\.(0|[1-9]\d{0,8})\.(.+)")
 _CODES_PER_BYTE = 4
 
@@ -48,15 +49,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     verify_checksums(path)
     config = read_config(path)
-    layout = read_layout(path)
+    family, layout = read_family(path), read_layout(path)
     store = TensorStore(path)
-    _refuse_unexpected(store, config, layout)
+    _refuse_unexpected(store, config, family, layout)
     embedding = store.read_floats(_EMBEDDING, (config.vocab_size, config.hidden_size))
     return Checkpoint(
         config=config,
         embedding=embedding,
         final_norm=_norm(store, _FINAL_NORM, config.hidden_size),
-        layers=[_layer(store, config, layout, index) for index in range(config.num_hidden_layers)],
+        layers=[_layer(store, config, family, layout, index) for index in range(config.num_hidden_layers)],
         head=_head(store, config, embedding),
     )
 
@@ -80,7 +81,7 @@ def unpack_rows(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
     return codes
 
 
-def _layer(store: TensorStore, config: BitNetConfig, layout: WeightLayout, index: int) -> Layer:
+def _layer(store: TensorStore, config: BitNetConfig, family: Family, layout: WeightLayout, index: int) -> Layer:
     hidden, inner = config.hidden_size, config.intermediate_size
     kv = config.num_key_value_heads * config.head_dim
     prefix = f"model.layers.{index}."
@@ -101,9 +102,9 @@ def _layer(store: TensorStore, config: BitNetConfig, layout: WeightLayout, index
         up=matrix("mlp.up_proj", inner, hidden),
         down=matrix("mlp.down_proj", hidden, inner),
         input_norm=norm("input_layernorm", hidden),
-        attn_sub_norm=norm("self_attn.attn_sub_norm", hidden),
+        attn_sub_norm=norm(family.attn_sub_norm, hidden),
         post_norm=norm("post_attention_layernorm", hidden),
-        ffn_sub_norm=norm("mlp.ffn_sub_norm", inner),
+        ffn_sub_norm=norm(family.ffn_sub_norm, inner),
     )
 
 
@@ -181,9 +182,9 @@ def _head(store: TensorStore, config: BitNetConfig, embedding: NDArray) -> NDArr
     return None
 
 
-def _refuse_unexpected(store: TensorStore, config: BitNetConfig, layout: WeightLayout) -> None:
+def _refuse_unexpected(store: TensorStore, config: BitNetConfig, family: Family, layout: WeightLayout) -> None:
     """Refuse a tensor without a place in the model: leaving out a bias or a layer would change its output."""
-    known = {f"{name}.weight" for name in (*_PROJECTIONS, *_NORMS)}
+    known = {f"{name}.weight" for name in (*_PROJECTIONS, *family.norms)}
     if layout is not WeightLayout.LATENT:
         known |= {f"{name}.weight_scale" for name in _PROJECTIONS}
     for name in store.names:
@@ -191,5 +192,5 @@ def _refuse_unexpected(store: TensorStore, config: BitNetConfig, layout: WeightL
         in_layer = match is not None and int(match[1]) < config.num_hidden_layers and match[2] in known
         # Old files carry the rotary table, which the configuration determines.
         if not (in_layer or name in (_EMBEDDING, _FINAL_NORM, _HEAD) or name.endswith("rotary_emb.inv_freq")):
-            raise CheckpointError(f"{store.file(name)}: tensor {name!r} has no place in a BitNet model with "
+            raise CheckpointError(f"{store.file(name)}: tensor {name!r} has no place in a {family.title} model with "
                                   f"{config.num_hidden_layers} layers whose config.json says {layout.value}")

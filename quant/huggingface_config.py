@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from terntable.quant.checkpoint import BitNetConfig, CheckpointError
+from terntable.quant.families import MICROSOFT, ONE_BIT_LLM, Family
 
-__all__ = ["CONFIG_NAME", "WeightLayout", "read_config", "read_json", "read_layout"]
+__all__ = ["CONFIG_NAME", "WeightLayout", "read_config", "read_family", "read_json", "read_layout"]
 
 CONFIG_NAME = "config.json"
 _ACTIVATIONS = ("relu2", "silu")
-# What transformers takes when the key is absent.
-_ROPE_THETA = 500000.0
-_RMS_NORM_EPS = 1e-5
+# 1bitLLM's class; transformers' own is written with a capital N.
+_ONE_BIT_LLM_CLASS = ["BitnetForCausalLM"]
 _LARGEST = 2**31 - 1
 
 
@@ -45,11 +45,11 @@ def read_config(path: str | os.PathLike[str]) -> BitNetConfig:
     """Read the configuration of the BitNet model in the directory ``path``.
 
     Both places of the RoPE base are read: ``rope_theta`` and, as transformers 5 writes it,
-    ``rope_parameters``. Raises :class:`CheckpointError` for a missing or malformed file, a model of another
-    kind, and sizes that are out of range or disagree.
+    ``rope_parameters``. An absent constant is the family's. Raises :class:`CheckpointError` for a missing or malformed file, a
+    model of another kind, and sizes that are out of range or disagree.
     """
     fields = _Fields(_config_file(path))
-    fields.choice("model_type", ("bitnet",))
+    family = _family(fields)
     if fields.get("attention_bias"):
         raise fields.error("attention_bias", "must be false: the linear layers have no bias")
     hidden = fields.size("hidden_size")
@@ -72,13 +72,22 @@ def read_config(path: str | os.PathLike[str]) -> BitNetConfig:
         head_dim=head_dim,
         vocab_size=fields.size("vocab_size"),
         max_position_embeddings=fields.size("max_position_embeddings"),
-        rope_theta=_rope_theta(fields),
-        rms_norm_eps=fields.positive("rms_norm_eps", _RMS_NORM_EPS),
-        hidden_act=fields.choice("hidden_act", _ACTIVATIONS, "relu2"),
+        rope_theta=_rope_theta(fields, family.rope_theta),
+        rms_norm_eps=fields.positive("rms_norm_eps", family.rms_norm_eps),
+        hidden_act=fields.choice("hidden_act", _ACTIVATIONS, family.hidden_act),
         tie_word_embeddings=fields.flag("tie_word_embeddings", False),
         bos_token_id=fields.tokens("bos_token_id"),
         eos_token_id=fields.tokens("eos_token_id"),
     )
+
+
+def read_family(path: str | os.PathLike[str]) -> Family:
+    """Say in which family's words the directory ``path`` is written.
+
+    A file of the 1bitLLM family has the ``architectures`` ``["BitnetForCausalLM"]``; its ``model_type`` is "llama", or "bitnet"
+    where a port renamed it. Raises :class:`CheckpointError` for any other kind of model.
+    """
+    return _family(_Fields(_config_file(path)))
 
 
 def read_layout(path: str | os.PathLike[str]) -> WeightLayout:
@@ -88,6 +97,9 @@ def read_layout(path: str | os.PathLike[str]) -> WeightLayout:
     Raises :class:`CheckpointError` for a method, class or mode that is not known or not read.
     """
     whole = _Fields(_config_file(path))
+    if _family(whole) is ONE_BIT_LLM:
+        _check_latent(whole)
+        return WeightLayout.LATENT
     if whole.get("quantization_config") is None:
         return WeightLayout.LATENT
     fields = whole.section("quantization_config")
@@ -112,7 +124,27 @@ def _config_file(path: str | os.PathLike[str]) -> Path:
     return directory / CONFIG_NAME
 
 
-def _rope_theta(fields: "_Fields") -> float:
+def _family(fields: "_Fields") -> Family:
+    kind = fields.choice("model_type", ("bitnet", "llama"))
+    if fields.get("architectures") == _ONE_BIT_LLM_CLASS:
+        return ONE_BIT_LLM
+    if kind == "llama":
+        raise fields.error("architectures", f"must be {_ONE_BIT_LLM_CLASS} with the model_type 'llama'")
+    return MICROSOFT
+
+
+def _check_latent(fields: "_Fields") -> None:
+    """Refuse the packed variants of the 1bitLLM family, each of which has a layout of its own."""
+    for key, value in (("weight_bits", 1), ("input_bits", 8)):
+        given = fields.values.get(key, value)
+        if given != value or isinstance(given, bool):
+            raise fields.error(key, f"must be {value}")
+    for key in ("quantization_config", "quant_bits", "packed"):
+        if fields.get(key) not in (None, False):
+            raise fields.error(key, "must be absent: only float weights are read of this family")
+
+
+def _rope_theta(fields: "_Fields", default: float) -> float:
     """Find the RoPE base and refuse every scaling of positions."""
     for key in ("rope_parameters", "rope_scaling"):
         if fields.get(key) is not None:
@@ -121,7 +153,7 @@ def _rope_theta(fields: "_Fields") -> float:
             section.choice("type" if "type" in section.values else "rope_type", ("default",), "default")
             if section.get("rope_theta") is not None:
                 return section.positive("rope_theta")
-    return fields.positive("rope_theta", _ROPE_THETA)
+    return fields.positive("rope_theta", default)
 
 
 class _Fields:

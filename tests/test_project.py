@@ -19,7 +19,7 @@ def requirements() -> set[str]:
     """Names of the packages that pyproject.toml asks for, besides those of a board and a server."""
     text = (ROOT / "pyproject.toml").read_text()
     lists = [re.search(rf"^{name} = \[(.*?)\]\n", text, re.M | re.S)[1]
-             for name in ("dependencies", "sim", "torch", "dev")]
+             for name in ("dependencies", "sim", "synth", "torch", "dev")]
     quoted = re.findall(r'"([^"]+)"', re.sub(r'"terntable\[[^"]*"', "", " ".join(lists)))
     return {re.match(r"[\w-]+", item)[0].lower().replace("_", "-") for item in quoted}
 

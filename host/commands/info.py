@@ -7,7 +7,7 @@ from terntable.host.arguments import say
 from terntable.host.devices.opening import DEVICES
 from terntable.host.models import load_program
 from terntable.host.program import Program
-from terntable.hw.spec.config import PRESETS, HardwareConfig
+from terntable.hw.spec.config import PRESETS, WORD_BEATS, HardwareConfig
 from terntable.hw.spec.layout import rope_stride
 
 __all__ = ["add_parser", "run"]
@@ -40,10 +40,10 @@ def _print(lines: list[str]) -> int:
 
 def _model(program: Program) -> list[tuple[str, str]]:
     s, config, kv = program.shape, program.config, program.kv
-    weights, head = program.stream_beats * config.beat_bytes, program.head_beats * config.beat_bytes
-    slot = kv.layers * kv.kv_heads * (kv.key_record + kv.value_record)
+    weights, head = program.stream_words * config.word_bytes, program.head_words * config.word_bytes
+    slot = kv.slot_bytes
     least = weights + head + program.embed_stride + rope_stride(s.head_dim, config)
-    beats = program.stream_beats + program.head_beats
+    beats = WORD_BEATS * (program.stream_words + program.head_words)
     return [
         ("model", f"{s.name}, {s.parameters:,} parameters, {program.weights:,} of them ternary"),
         ("shape", f"{s.layers} layers, hidden {s.hidden}, intermediate {s.intermediate}, {s.heads} heads of "
@@ -56,19 +56,19 @@ def _model(program: Program) -> list[tuple[str, str]]:
         ("DDR minimum per token",
          f"{least:,} bytes read with an empty cache, {least + slot * s.context:,} with a full one, "
          f"{slot:,} written"),
-        ("weight port's limit",
+        ("memory ports' limit",
          f"{config.clock_hz / beats:.1f} passes/s at {config.clock_hz / 1e6:g} MHz (assumed)"),
     ]
 
 
 def _limits(config: HardwareConfig) -> list[tuple[str, str]]:
-    return [("preset", f"{config.name}: {config.rows} rows, beats of {config.beat_bytes} bytes, "
-             f"{config.lanes} lanes, top {config.top_k}")] + [
+    return [("preset", f"{config.name}: {config.rows} rows, {config.ports} x {config.port_bytes} bytes of memory a cycle, "
+             f"{config.outputs} x {config.groups} lookups a row, {config.lanes} lanes, top {config.top_k}")] + [
         (f"  {field.name.replace('_', ' ')}", f"{getattr(config, field.name)}") for field in fields(config)
         if field.name.startswith("max_")]
 
 
 def _preset_lines() -> list[str]:
-    return [f"{c.name:8s}{c.rows} rows, beats of {c.beat_bytes} bytes, {c.lanes} lanes, hidden up to "
+    return [f"{c.name:8s}{c.rows} rows, {c.ports} x {c.port_bytes} bytes a cycle, hidden up to "
             f"{c.max_hidden}, vocabulary up to {c.max_vocab}, context up to {c.max_context}"
             for c in PRESETS.values()]

@@ -5,18 +5,20 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from terntable.host.device import COUNTERS, Device, geometry_of
+from terntable.host.device import Device
 from terntable.host.memory import ALIGNMENT, Buffer, MemoryPool
 from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.program import Fault
 from terntable.hw.spec.registers import (
     CONTROL_RESET,
     CONTROL_START,
+    COUNTERS,
     IDENT,
     REGISTERS,
     STATUS_DONE,
     STATUS_ERROR,
     VERSION,
+    geometry_of,
 )
 from terntable.models.golden.machine import Machine, MachineFault
 
@@ -45,8 +47,7 @@ class GoldenDevice(Device):
         self.config = config
         self.machine = Machine(config, np.zeros(memory_bytes, np.uint8))
         self._pool = MemoryPool(self.machine.memory, first=ALIGNMENT, on_flush=self.machine.weights.written)
-        self._registers = dict.fromkeys(_WIDTH, 0) | {"ident": IDENT, "version": VERSION,
-                                                      "geometry": geometry_of(config)}
+        self._registers = dict.fromkeys(_WIDTH, 0) | {"ident": IDENT, "version": VERSION} | geometry_of(config)
         self.check_identity()
 
     def allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:

@@ -33,7 +33,8 @@ class SimulatorDevice(Device):
     memory_bytes : device memory.
     progress : told about the steps of a build.
     trace : file for a waveform.
-    timing : of the memory, as :class:`terntable.sim.simulator.MemoryTiming`.
+    threads : of the simulation, 1 or 2.
+    timing : of the memory, as :class:`terntable.sim.memory_timing.MemoryTiming`.
 
     """
 
@@ -41,9 +42,10 @@ class SimulatorDevice(Device):
 
     def __init__(self, config: HardwareConfig, *, memory_bytes: int,
                  progress: Callable[[str], None] | None = None,
-                 trace: Path | None = None, **timing: Any) -> None:
+                 trace: Path | None = None, threads: int = 1, **timing: Any) -> None:
         self.config, self.clock_hz = config, config.clock_hz
-        self.simulator = Simulator.open(config, memory_bytes, trace=trace, progress=progress, **timing)
+        self.simulator = Simulator.open(config, memory_bytes, trace=trace, progress=progress, threads=threads,
+                                        **timing)
         self._pool = MemoryPool(self.simulator.memory, base=self.simulator.base)
         self.write_register("interrupt_enable", 1)
         self.check_identity()

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from terntable.hw.spec.config import HardwareConfig
+from terntable.quant.base3 import TRITS_PER_BYTE
 
-__all__ = ["KvLayout", "beats", "embed_stride", "gamma_beats", "head_beats", "head_block", "logits_stride", "matmul_beats",
-           "result_stride", "rope_stride", "round_up"]
+__all__ = ["FRAME_CELLS", "FRAME_WORDS", "KvLayout", "beats", "embed_stride", "gamma_words", "head_block", "head_words",
+           "logits_stride", "matmul_cells", "matmul_words", "result_stride", "rope_stride", "round_up"]
 
-#: A key record ends with the key's and the value's scale, two binary32 numbers.
-KEY_SCALE_BYTES = 8
+#: Each byte lane of the weight stream packs the three trits of this many cells into the bytes of FRAME_WORDS words.
+FRAME_CELLS, FRAME_WORDS = TRITS_PER_BYTE, 3
 
 
 def round_up(value: int, step: int) -> int:
@@ -17,7 +18,7 @@ def round_up(value: int, step: int) -> int:
 
 
 def beats(count: int, config: HardwareConfig) -> int:
-    """Beats that hold `count` bytes."""
+    """Wide beats that hold `count` bytes."""
     return -(-count // config.beat_bytes)
 
 
@@ -33,12 +34,12 @@ def rope_stride(head_dim: int, config: HardwareConfig) -> int:
 
 def result_stride(config: HardwareConfig) -> int:
     """Bytes from one row's top-k result to the next row's."""
-    return round_up(8 * config.top_k, config.beat_bytes)
+    return round_up(8 * config.top_k, config.port_bytes)
 
 
 def head_block(config: HardwareConfig) -> int:
-    """Vocabulary rows that share one beat of scales."""
-    return config.beat_bytes // 4
+    """Vocabulary rows that lie together in the head's stream."""
+    return config.beat_bytes
 
 
 def logits_stride(vocab: int, config: HardwareConfig) -> int:
@@ -46,65 +47,102 @@ def logits_stride(vocab: int, config: HardwareConfig) -> int:
     return 4 * round_up(vocab, head_block(config))
 
 
-def gamma_beats(columns: int, config: HardwareConfig) -> int:
-    """Stream beats of a norm's binary32 weights."""
-    return beats(4 * columns, config)
+def gamma_words(columns: int, config: HardwareConfig) -> int:
+    """Stream words of a norm's binary32 weights."""
+    return -(-4 * columns // config.word_bytes)
 
 
-def matmul_beats(inputs: int, outputs: int, config: HardwareConfig) -> int:
-    """Stream beats of a ternary matrix: for each tile of inputs, a beat for every `lanes` outputs."""
-    return -(-inputs // config.tile_inputs) * -(-outputs // config.lanes)
+def matmul_cells(inputs: int, outputs: int, config: HardwareConfig) -> int:
+    """Cells of a ternary matrix with those that fill up the last frame; `outputs` is a multiple of the engine's."""
+    cells = -(-inputs // config.tile_inputs) * -(-outputs // config.outputs)
+    return round_up(cells, FRAME_CELLS)
 
 
-def head_beats(hidden: int, vocab: int, config: HardwareConfig) -> int:
-    """Stream beats of the INT8 head: blocks of one beat of scales and `head_block` rows of weights."""
+def matmul_words(inputs: int, outputs: int, config: HardwareConfig) -> int:
+    """Stream words of a ternary matrix."""
+    return matmul_cells(inputs, outputs, config) // FRAME_CELLS * FRAME_WORDS
+
+
+def head_words(hidden: int, vocab: int, config: HardwareConfig) -> int:
+    """Stream words of the INT8 head: blocks of scales and of `head_block` rows of weights, column word by column word."""
     block = head_block(config)
-    return -(-vocab // block) * (1 + block * beats(hidden, config))
+    return -(-vocab // block) * (4 * block + block * round_up(hidden, config.beat_bytes)) // config.word_bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KvLayout:
-    """The KV cache of one sequence: per layer and key-value head, a region of keys, then one of values.
+    """The KV cache of one sequence: a region for each layer and record.
 
-    A key record is the INT8 key padded to whole beats, then the key's and the value's dequantisation scales (binary32), padded
-    to whole beats. A value record is the INT8 value padded to whole beats. Records of consecutive slots are adjacent.
+    A record is a key-value head, or two whose columns fill whole beats only together. Its region holds the planes of the keys, then
+    those of the values, then the scales. A plane has a wide beat for each slot: columns ``w * beat_bytes`` and on of the record's
+    concatenated vectors, padded with zeros. A slot's scale entry is (key's, value's) dequantisation scale of each head, binary32,
+    padded with zeros. All slots of a plane are adjacent, so attention reads linear runs of memory.
     """
 
     layers: int
+    heads: int
     kv_heads: int
     head_dim: int
     context: int
     beat_bytes: int
+    port_bytes: int
 
     @property
-    def padded_dim(self) -> int:
-        """Bytes of a key or a value, padded to whole beats."""
-        return round_up(self.head_dim, self.beat_bytes)
+    def pack(self) -> int:
+        """Key-value heads of a record, 1 or 2."""
+        paired = self.heads == self.kv_heads and 2 * (self.head_dim % self.beat_bytes) == self.beat_bytes
+        return 2 if paired and self.kv_heads % 2 == 0 else 1
 
     @property
-    def key_record(self) -> int:
-        """Bytes of one slot in a key region."""
-        return self.padded_dim + round_up(KEY_SCALE_BYTES, self.beat_bytes)
+    def group(self) -> int:
+        """Query heads of a key-value head."""
+        return self.heads // self.kv_heads
 
     @property
-    def value_record(self) -> int:
-        """Bytes of one slot in a value region."""
-        return self.padded_dim
+    def records(self) -> int:
+        """Records of a layer."""
+        return self.kv_heads // self.pack
 
     @property
-    def head_bytes(self) -> int:
-        """Bytes of one key-value head of one layer."""
-        return self.context * (self.key_record + self.value_record)
+    def planes(self) -> int:
+        """Planes of a record's keys, and of its values."""
+        return -(-self.pack * self.head_dim // self.beat_bytes)
+
+    @property
+    def query_columns(self) -> int:
+        """Query columns of a record and query head of the group, with padding."""
+        return self.planes * self.beat_bytes
+
+    @property
+    def plane_stride(self) -> int:
+        """Bytes of a plane."""
+        return self.context * self.beat_bytes
+
+    @property
+    def entry(self) -> int:
+        """Bytes of a slot's scales."""
+        return max(8 * self.pack, self.port_bytes)
+
+    @property
+    def scales_offset(self) -> int:
+        """Byte offset of the scales in a region."""
+        return 2 * self.planes * self.plane_stride
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a region."""
+        return self.scales_offset + round_up(self.context * self.entry, self.beat_bytes)
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes that a token adds to the cache."""
+        return self.layers * self.records * (2 * self.planes * self.beat_bytes + self.entry)
 
     @property
     def total_bytes(self) -> int:
         """Bytes of the whole cache."""
-        return self.layers * self.kv_heads * self.head_bytes
+        return self.layers * self.records * self.record_bytes
 
-    def key_offset(self, layer: int, head: int) -> int:
-        """Byte offset of a key region from the cache's base."""
-        return (layer * self.kv_heads + head) * self.head_bytes
-
-    def value_offset(self, layer: int, head: int) -> int:
-        """Byte offset of a value region from the cache's base."""
-        return self.key_offset(layer, head) + self.context * self.key_record
+    def offset(self, layer: int, record: int) -> int:
+        """Byte offset of a region from the cache's base."""
+        return (layer * self.records + record) * self.record_bytes

@@ -8,7 +8,7 @@ from enum import IntEnum, IntFlag
 import numpy as np
 
 __all__ = ["DESCRIPTOR", "DESCRIPTOR_BYTES", "FETCH_DESCRIPTORS", "RESULT", "ROW", "ROW_BYTES", "Buffer", "Fault", "Op",
-           "RowFlag", "ScalarKind", "VecMode"]
+           "RowFlag", "ScalarKind", "ScaleOf", "VecMode"]
 
 
 class Op(IntEnum):
@@ -29,14 +29,13 @@ class Op(IntEnum):
 class VecMode(IntEnum):
     """What the lanes compute; twins in `terntable.models.golden.lanes`."""
 
-    SUMSQ = 0
-    NORM = 1
-    QUANT = 2
-    DEQUANT = 3
+    NORM = 0
+    QUANT = 1
+    CONVERT = 2
+    ROPE = 3
     ADD = 4
-    RELU2 = 5
-    MULTIPLY = 6
-    ROPE = 7
+    GLU_RELU2 = 5
+    GLU_SILU = 6
 
 
 class ScalarKind(IntEnum):
@@ -46,8 +45,16 @@ class ScalarKind(IntEnum):
     QUANT = 1
 
 
+class ScaleOf(IntEnum):
+    """What QUANT's row maximum is still to be multiplied by (field `b` of the descriptor)."""
+
+    ONE = 0
+    INV = 1
+    FACTOR = 2
+
+
 class Buffer(IntEnum):
-    """On-chip buffers that a vector descriptor reads or writes."""
+    """On-chip buffers that a vector descriptor reads or writes; PARTIAL is a queue of finished sums."""
 
     X = 0
     Y = 1

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ADDRESS_BITS", "CONTROL_START", "CONTROL_RESET", "IDENT", "REGISTERS", "STATUS_BUSY", "STATUS_DONE",
-           "STATUS_ERROR", "VERSION", "Register"]
+from terntable.hw.spec.config import HardwareConfig
+
+__all__ = ["ADDRESS_BITS", "CONTROL_START", "CONTROL_RESET", "COUNTERS", "IDENT", "REGISTERS", "STATUS_BUSY", "STATUS_DONE",
+           "STATUS_ERROR", "VERSION", "Register", "geometry_of"]
 
 #: "TERN", read back from IDENT.
 IDENT = 0x5445524E
 #: Raised when registers, descriptors or layouts change.
-VERSION = 1
+VERSION = 2
 
 CONTROL_START = 1
 CONTROL_RESET = 2
@@ -18,6 +20,31 @@ STATUS_DONE = 2
 STATUS_ERROR = 4
 
 ADDRESS_BITS = 12
+
+
+#: Counters of the last pass, 64 bits each, by name. Several units run at a time, so their cycles add up to more than all.
+COUNTERS = {
+    "cycles": "cycles, doorbell to done",
+    "descriptors": "descriptors completed",
+    "stream_bytes": "bytes of the weight stream",
+    "read_bytes": "bytes of all other reads",
+    "write_bytes": "bytes written",
+    **{f"port{n}_bytes": f"bytes read on port {n}" for n in range(4)},
+    "matmul_cycles": "cycles in which the ternary engine had a matrix",
+    "vector_cycles": "cycles in which a VEC descriptor ran",
+    "scalar_cycles": "cycles in which a SCALAR descriptor ran",
+    "attention_cycles": "cycles in which an ATTENTION descriptor ran",
+    "store_cycles": "cycles in which a KV_STORE or MOVE descriptor ran",
+    "load_cycles": "cycles in which an EMBED or ROPE descriptor ran",
+    "head_cycles": "cycles in which a HEAD descriptor ran",
+    "engine_wait_cycles": "cycles in which the next descriptor waited for the ternary engine",
+    "word_stalls": "cycles in which a unit waited for the weight stream",
+    "table_stalls": "cycles in which the ternary engine waited for its tables",
+    "output_stalls": "cycles in which the ternary engine waited for room in the queue of sums",
+    "partial_stalls": "cycles in which a VEC descriptor waited for sums",
+    "data_stalls": "cycles in which attention waited for keys, values or scales",
+    "ring_full_cycles": "cycles in which the weight stream stood still because the ring was full",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +58,12 @@ class Register:
     text: str
 
 
+def geometry_of(config: HardwareConfig) -> dict[str, int]:
+    """What the geometry registers of an instance read, by name."""
+    return {"geometry": config.rows | config.beat_bytes << 8 | config.lanes << 16 | config.top_k << 24,
+            "geometry2": config.ports | config.outputs << 8 | config.block_outputs << 16}
+
+
 def _table() -> tuple[Register, ...]:
     rows = [
         ("control", 32, "rw", "bit 0 starts a pass, bit 1 resets the datapath and clears status and fault"),
@@ -42,9 +75,10 @@ def _table() -> tuple[Register, ...]:
         ("fault_index", 32, "ro", "index of the descriptor that stopped"),
         ("rows", 32, "rw", "row records of the pass, 1 to M (moves of a move program)"),
         ("watchdog", 32, "rw", "cycles that one descriptor may take before the pass is stopped; 0 is off"),
-        ("stream_beats", 32, "rw", "beats of the weight stream up to the head"),
-        ("head_beats", 32, "rw", "beats of the head, read after them when a row wants an output"),
+        ("stream_words", 32, "rw", "words of the weight stream up to the head, two wide beats each"),
+        ("head_words", 32, "rw", "words of the head, read after them when a row wants an output"),
         ("geometry", 32, "ro", "rows | beat_bytes << 8 | lanes << 16 | top_k << 24"),
+        ("geometry2", 32, "ro", "ports | outputs << 8 | block_outputs << 16"),
         ("program_base", 64, "rw", "descriptors"),
         ("rows_base", 64, "rw", "row records"),
         ("stream_base", 64, "rw", "weight stream, in the order of use"),
@@ -53,16 +87,7 @@ def _table() -> tuple[Register, ...]:
         ("kv_base", 64, "rw", "KV cache of the sequence"),
         ("result_base", 64, "rw", "top-k results, one record of top_k candidates a row"),
         ("logits_base", 64, "rw", "full logits, one row of padded vocabulary a row"),
-        ("cycles", 64, "ro", "cycles of the last pass, doorbell to done"),
-        ("stream_bytes", 64, "ro", "bytes read on the weight port in the last pass"),
-        ("read_bytes", 64, "ro", "bytes read on the data port in the last pass"),
-        ("write_bytes", 64, "ro", "bytes written in the last pass"),
-        ("matmul_cycles", 64, "ro", "cycles in which a MATMUL descriptor ran"),
-        ("vector_cycles", 64, "ro", "cycles in which a VEC or SCALAR descriptor ran"),
-        ("attention_cycles", 64, "ro", "cycles in which an ATTENTION, KV_STORE or MOVE descriptor ran"),
-        ("head_cycles", 64, "ro", "cycles in which a HEAD descriptor ran"),
-        ("stream_stalls", 64, "ro", "cycles in which a unit waited for the weight stream"),
-        ("descriptors", 64, "ro", "descriptors completed in the last pass"),
+        *((name, 64, "ro", text) for name, text in COUNTERS.items()),
     ]
     table, offset = [], 0
     for name, width, access, text in rows:

@@ -1,15 +1,13 @@
-"""Twin of :mod:`terntable.hw.attention`: one key-value head and the query heads of its group."""
+"""Twin of :mod:`terntable.hw.attention`: key-value heads and the query heads of a group."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from terntable.models.golden.attention_cycles import cycles
 from terntable.models.golden.exp2 import exp2_negative
 from terntable.models.golden.float32 import div, from_bits, from_int, is_invalid, mul, sub, to_bits, to_int
 from terntable.models.golden.float_to_fixed import float_to_fixed
 
-__all__ = ["MASK_SLOTS", "WEIGHT_BITS", "attention", "attention_scores", "attention_weights", "cycles",
-           "maximum", "visible"]
+__all__ = ["MASK_SLOTS", "WEIGHT_BITS", "attention", "attention_scores", "attention_weights", "maximum", "visible"]
 
 #: Slots after a row's prefix that its mask chooses from.
 MASK_SLOTS = 64

@@ -3,18 +3,17 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from terntable.hw.spec.numbers import TABLE_LOW
 from terntable.quant.base3 import LEGAL_BYTES
 
 __all__ = ["split_bytes"]
 
 
-def split_bytes(beats: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """``(low, high, illegal)`` of beats of uint8 bytes ``(..., bytes)``: ``byte = low + 27 * high``.
+def split_bytes(words: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """``(first, second, rest, illegal)`` of words of uint8 bytes ``(..., bytes)``: ``byte = first + 3 * second + 9 * rest``.
 
-    ``low`` and ``high`` have the shape of ``beats``; ``illegal`` ``(...)`` is true where any byte of the
-    beat is 243 or more.
+    The parts have the shape of ``words``, ``first`` and ``second`` are below 3; ``illegal`` ``(...)`` is true where any byte of
+    the word is 243 or more.
     """
-    values = np.asarray(beats, np.uint8)
-    high, low = np.divmod(values, np.uint8(TABLE_LOW))
-    return low, high, (values >= LEGAL_BYTES).any(axis=-1)
+    values = np.asarray(words, np.uint8)
+    parts = [(values // 3**n % (3 if n < 2 else 256)).astype(np.uint8) for n in range(3)]
+    return parts[0], parts[1], parts[2], np.asarray((values >= LEGAL_BYTES).any(axis=-1))

@@ -13,14 +13,13 @@ from terntable.models.golden.float_bits import INVALID, from_bits, is_invalid, o
 from terntable.models.golden.float_divide import float_divide as div
 from terntable.models.golden.float_exp import float_exp as exp
 from terntable.models.golden.float_from_int import float_from_int as from_int
-from terntable.models.golden.float_inverse_sqrt import float_inverse_sqrt as inverse_sqrt
 from terntable.models.golden.float_mul import float_mul as mul
 from terntable.models.golden.float_reciprocal import float_reciprocal as reciprocal
 from terntable.models.golden.float_sigmoid import float_sigmoid as sigmoid
 from terntable.models.golden.float_sqrt import float_sqrt as sqrt
 from terntable.models.golden.float_to_int import float_to_int as to_int
 
-__all__ = ["INVALID", "add", "div", "exp", "from_bits", "from_int", "inverse_sqrt", "is_invalid",
+__all__ = ["INVALID", "add", "div", "exp", "from_bits", "from_int", "is_invalid",
            "maximum_magnitude", "mul", "reciprocal", "sigmoid", "sqrt", "sub", "to_bits", "to_int"]
 
 

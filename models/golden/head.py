@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from terntable.models.golden.float32 import from_int, mul
 
-__all__ = ["beats", "logits"]
+__all__ = ["logits", "words"]
 
 #: Longest sum of products of 16 and 8 bits that float64 holds exactly.
 MAX_INPUTS = 1 << 30
@@ -46,8 +46,8 @@ def logits(act: NDArray[np.int16], weight: NDArray[np.int8], scale: NDArray[np.f
     return mul(from_int(sums), mul(scale[None, :], d[:, None]))
 
 
-def beats(weight: NDArray[np.int8], scale: NDArray[np.float32], beat_bytes: int) -> NDArray[np.uint8]:
-    """The stream that carries a head: blocks of one beat of scales, then beats of weights, row by row.
+def words(weight: NDArray[np.int8], scale: NDArray[np.float32], beat_bytes: int) -> NDArray[np.uint8]:
+    """The stream that carries a head: blocks of `beat_bytes` rows, their scales, then beats of `beat_bytes` columns of each row.
 
     Parameters
     ----------
@@ -56,17 +56,16 @@ def beats(weight: NDArray[np.int8], scale: NDArray[np.float32], beat_bytes: int)
 
     Returns
     -------
-    uint8, shape (beats, beat_bytes)
-        Rows are padded with zeros to whole beats, and the vocabulary with zero rows to whole blocks.
+    uint8, shape (words, 2 * beat_bytes)
+        Columns and rows are filled up with zeros to whole beats and blocks.
 
     """
     vocab, inputs = weight.shape
-    block, words = beat_bytes // 4, -(-inputs // beat_bytes)
-    blocks = -(-vocab // block)
-    scales = np.zeros(blocks * block, "<f4")
+    blocks, column_words = -(-vocab // beat_bytes), -(-inputs // beat_bytes)
+    scales = np.zeros(blocks * beat_bytes, "<f4")
     scales[:vocab] = scale
-    rows = np.zeros((blocks * block, words * beat_bytes), np.int8)
+    rows = np.zeros((blocks * beat_bytes, column_words * beat_bytes), np.int8)
     rows[:vocab, :inputs] = weight
-    parts = [scales.view(np.uint8).reshape(blocks, 1, beat_bytes),
-             rows.view(np.uint8).reshape(blocks, block * words, beat_bytes)]
-    return np.concatenate(parts, axis=1).reshape(-1, beat_bytes)
+    beats = rows.view(np.uint8).reshape(blocks, beat_bytes, column_words, beat_bytes).swapaxes(1, 2)
+    parts = [scales.view(np.uint8).reshape(blocks, -1), beats.reshape(blocks, -1)]
+    return np.concatenate(parts, axis=1).reshape(-1, 2 * beat_bytes)

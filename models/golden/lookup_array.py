@@ -6,23 +6,20 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["latency", "lookup"]
 
 
-def lookup(low_table: ArrayLike, high_table: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.int32]:
-    """Sums int32 ``(beats, lanes, rows)`` of the table entries that each beat picks.
+def lookup(table: ArrayLike, address: ArrayLike, negate: ArrayLike) -> NDArray[np.int32]:
+    """Sums int32 ``(cells, outputs, rows)`` of the table entries that each cell picks, negated where it says so.
 
-    ``low_table`` and ``high_table`` are ``(entries, groups, rows)``; ``low`` and ``high``
-    ``(beats, lanes * groups)`` are table addresses, byte ``lane * groups + group``.
+    ``table`` is ``(entries, groups, rows)``; ``address`` and ``negate`` are ``(cells, outputs * groups)``, lookup
+    ``output * groups + group``.
     """
-    lows, highs = np.asarray(low_table, np.int32), np.asarray(high_table, np.int32)
-    groups = lows.shape[1]
-    place = np.arange(groups)
-    a = np.asarray(low).reshape(len(np.asarray(low)), -1, groups)
-    b = np.asarray(high).reshape(a.shape)
-    return (lows[a, place] + highs[b, place]).sum(axis=2, dtype=np.int32)
+    tables = np.asarray(table, np.int32)
+    groups = tables.shape[1]
+    places = np.asarray(address).reshape(len(np.asarray(address)), -1, groups)
+    signs = 1 - 2 * np.asarray(negate, np.int32).reshape(places.shape)
+    return (tables[places, np.arange(groups)] * signs[..., None]).sum(axis=2, dtype=np.int32)
 
 
 def latency(groups: int) -> int:
-    """Cycles from a beat to its sums: one for the tables, one for each fourfold step of the adder tree."""
-    cycles, terms = 1, 2 * groups
-    while terms > 1:
-        cycles, terms = cycles + 1, -(-terms // 4)
-    return cycles
+    """Cycles from a cell to its sums: one for the tables, one for every two levels of the adder tree."""
+    levels = (groups - 1).bit_length()
+    return 1 + -(-levels // 2)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import gamma_beats, head_beats, logits_stride, matmul_beats, result_stride, round_up
+from terntable.hw.spec.layout import gamma_words, head_words, logits_stride, matmul_words, result_stride, round_up
 from terntable.hw.spec.numbers import HEAD_ACT_BITS
 from terntable.hw.spec.program import (
     DESCRIPTOR,
@@ -23,6 +23,7 @@ from terntable.hw.spec.program import (
     Op,
     RowFlag,
     ScalarKind,
+    ScaleOf,
     VecMode,
 )
 from terntable.models.golden import lanes, scalar
@@ -68,18 +69,19 @@ class Machine:
         self.weights = WeightCache(config, memory)
         self.trace: Trace | None = None
         rows = config.rows
-        widest = max(config.max_activations, config.max_outputs)
         self.x = np.zeros((rows, config.max_hidden), np.float32)
-        self.y = np.zeros((rows, widest), np.float32)
-        self.partial = np.zeros((rows, config.max_outputs), np.int32)
+        self.y = np.zeros((rows, config.max_activations), np.float32)
+        # Finished sums in the order of their columns; the element-wise path takes them from the front.
+        self.partial = np.zeros((rows, 0), np.int32)
         self.act = np.zeros((rows, config.max_activations), np.int8)
         self.head_act = np.zeros((rows, config.max_hidden), np.int16)
-        padded = round_up(config.max_head_dim, config.beat_bytes)
-        self.query = np.zeros((rows, config.max_heads * padded), np.int8)
-        self.key = np.zeros((rows, padded), np.int8)
-        self.value = np.zeros((rows, padded), np.int8)
+        self.query = np.zeros((rows, config.max_query), np.int8)
+        # Two heads at most share a record.
+        widest = round_up(2 * config.max_head_dim, config.beat_bytes)
+        self.key = np.zeros((rows, widest), np.int8)
+        self.value = np.zeros((rows, widest), np.int8)
         self.rope = np.zeros((rows, config.max_head_dim // 2, 2), np.float32)
-        self.scales = np.zeros((config.max_heads + 2, rows), np.float32)
+        self.scales = np.zeros((config.max_heads + 4, rows), np.float32)
         self.sum = self.amax = self.inv = self.s = self.d = np.zeros(rows, np.float32)
         self.stream_bytes = self.read_bytes = self.write_bytes = 0
         self._stream = 0
@@ -87,7 +89,7 @@ class Machine:
     # -- memory ---------------------------------------------------------------------------------------------------
 
     def read(self, address: int, count: int) -> NDArray[np.uint8]:
-        """`count` bytes; MachineFault READ_ERROR outside the memory. Counted in whole beats."""
+        """`count` bytes; MachineFault READ_ERROR outside the memory. Counted in whole wide beats."""
         if address < 0 or address + count > len(self.memory):
             raise MachineFault(Fault.READ_ERROR, self._index)
         self.read_bytes += round_up(count, self.config.beat_bytes)
@@ -101,11 +103,11 @@ class Machine:
         self.write_bytes += len(raw)
         self.memory[address:address + len(raw)] = raw
 
-    def _take(self, count_beats: int) -> int:
-        """Advance the weight stream; the address where the taken beats begin."""
+    def _take(self, words: int) -> int:
+        """Advance the weight stream; the address where the taken words begin."""
         address = self.registers["stream_base"] + self._stream
-        self._stream += count_beats * self.config.beat_bytes
-        if address + count_beats * self.config.beat_bytes > len(self.memory):
+        self._stream += words * self.config.word_bytes
+        if address + words * self.config.word_bytes > len(self.memory):
             raise MachineFault(Fault.READ_ERROR, self._index)
         return address
 
@@ -122,8 +124,9 @@ class Machine:
         self.count = count
         self.rows = self.read(registers["rows_base"], count * ROW.itemsize).view(ROW)
         self.any_output = bool((self.rows["flags"] & (RowFlag.TOP_K | RowFlag.LOGITS)).any())
-        streamed = registers["stream_beats"] + (registers["head_beats"] if self.any_output else 0)
-        self.stream_bytes = streamed * config.beat_bytes
+        streamed = registers["stream_words"] + (registers["head_words"] if self.any_output else 0)
+        self.stream_bytes = streamed * config.word_bytes
+        self.partial = self.partial[:, :0]
         while True:
             if self._index % FETCH_DESCRIPTORS == 0:
                 block = self.read(registers["program_base"] + self._index * DESCRIPTOR_BYTES,
@@ -138,7 +141,7 @@ class Machine:
             if self.trace:
                 self.trace(self._index, descriptor, self)
             self._index += 1
-        if self._stream != self.stream_bytes:
+        if self._stream != self.stream_bytes or self.partial.shape[1]:
             raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
         return self._index
 
@@ -173,38 +176,44 @@ class Machine:
             self.rope[r, :pairs] = self.read(address, 8 * pairs).view(np.float32).reshape(pairs, 2)
 
     def _vec(self, d: np.void) -> None:
-        mode, length = d["a"], int(d["length"])
-        source = slice(int(d["offset"]), int(d["offset"]) + length)
-        target = slice(int(d["offset2"]), int(d["offset2"]) + length)
+        mode, length, target = d["a"], int(d["length"]), Buffer(d["c"])
         if mode > max(VecMode) or d["b"] > Buffer.PARTIAL or length == 0:
             raise MachineFault(Fault.BAD_DESCRIPTOR, self._index)
-        a = (self.x, self.y, self.partial)[d["b"]][:, source]
-        if mode == VecMode.SUMSQ:
-            self.sum = self._finite(lanes.sumsq(a))
-            return
-        if mode == VecMode.QUANT:
-            self._quantise(a, Buffer(d["c"]), int(d["offset2"]), length)
-            return
-        if mode == VecMode.NORM:
-            gamma = self.weights.floats(self._take(gamma_beats(length, self.config)), length)
-            y, self.amax = lanes.norm(a, self.inv, gamma)
-        elif mode == VecMode.ROPE:
-            pairs = self.rope[:, :length // 2]
-            y, self.amax = lanes.rope(a, pairs[..., 0], pairs[..., 1])
+        to = slice(int(d["offset2"]), int(d["offset2"]) + length)
+        if mode in (VecMode.NORM, VecMode.QUANT):
+            a = (self.x if d["b"] == Buffer.X else self.y)[:, int(d["offset"]):int(d["offset"]) + length]
+            if mode == VecMode.QUANT:
+                self._quantise(a, target, int(d["offset2"]), length)
+                return
+            gamma = self.weights.floats(self._take(gamma_words(length, self.config)), length)
+            y, self.amax, total = lanes.norm(a, gamma)
+            self.sum = self._finite(total)
         else:
-            y = self._scaled(mode, a, scalar.factor(self.d, d["imm"]), target)
-        (self.x if d["c"] == Buffer.X else self.y)[:, target] = self._finite(y)
+            glu = mode in (VecMode.GLU_RELU2, VecMode.GLU_SILU)
+            y = self._from_sums(d, self._pop(2 * length if glu else length), to)
+        (self.x if target == Buffer.X else self.y)[:, to] = self._finite(y)
 
-    def _scaled(self, mode: int, a: NDArray, f: NDArray[np.float32], target: slice) -> NDArray[np.float32]:
-        """The modes that start from integer sums."""
-        if mode == VecMode.DEQUANT:
-            y, self.amax = lanes.dequant(a, f)
+    def _pop(self, columns: int) -> NDArray[np.int32]:
+        """The next finished sums, (rows, columns); the hardware would wait for sums that never come."""
+        if columns > self.partial.shape[1]:
+            raise MachineFault(Fault.WATCHDOG, self._index)
+        taken, self.partial = self.partial[:, :columns], self.partial[:, columns:]
+        return taken
+
+    def _from_sums(self, d: np.void, p: NDArray[np.int32], to: slice) -> NDArray[np.float32]:
+        mode = d["a"]
+        if mode == VecMode.CONVERT:
+            y, self.amax = lanes.convert(p)
             return y
+        if mode == VecMode.ROPE:
+            pairs = self.rope[:, :p.shape[1] // 2]
+            y, self.amax = lanes.rope(p, pairs[..., 0], pairs[..., 1])
+            return y
+        f = scalar.factor(self.d, d["imm"])
         if mode == VecMode.ADD:
-            return lanes.add_scaled(self.x[:, target], a, f)
-        if mode == VecMode.RELU2:
-            return lanes.relu2(a, f)
-        return lanes.multiply(a, f, self.y[:, target])
+            return lanes.add_scaled(self.x[:, to], p, f)
+        act = "silu" if mode == VecMode.GLU_SILU else "relu2"
+        return lanes.glu(p[:, 0::2], p[:, 1::2], f, scalar.factor(self.d, d["imm2"]), act)
 
     def _quantise(self, a: NDArray, target: Buffer, column: int, length: int) -> None:
         try:
@@ -213,17 +222,18 @@ class Machine:
             raise MachineFault(Fault.NUMERIC, self._index) from error
         buffers: dict[Buffer, NDArray] = {Buffer.ACT: self.act, Buffer.QUERY: self.query, Buffer.KEY: self.key,
                                           Buffer.VALUE: self.value, Buffer.HEAD: self.head_act}
-        buffer = buffers[target]
-        buffer[:, column:column + length] = q
-        if target != Buffer.ACT:
-            # Regrouped buffers clear the rest of a vector's last word.
-            buffer[:, column + length:round_up(column + length, self.config.beat_bytes)] = 0
+        buffers[target][:, column:column + length] = q
 
     def _scalar(self, d: np.void) -> None:
         if d["a"] == ScalarKind.NORM:
             self.inv = scalar.norm_scale(self.sum, d["imm"], d["imm2"])
             return
-        self.s, scale = scalar.quant_scale(self.amax, d["imm"])
+        f = np.ones_like(self.amax)
+        if d["b"] == ScaleOf.INV:
+            f = self.inv
+        elif d["b"] == ScaleOf.FACTOR:
+            f = scalar.factor(self.d, d["imm2"])
+        self.s, scale = scalar.quant_scale(self.amax, d["imm"], f)
         if d["c"]:
             self.scales[d["c"] - 1] = scale
         else:
@@ -231,49 +241,57 @@ class Machine:
 
     def _matmul(self, d: np.void) -> None:
         outputs, inputs = int(d["length"]), int(d["offset"])
-        codes = self.weights.ternary(self._take(matmul_beats(inputs, outputs, self.config)), outputs, inputs)
+        codes = self.weights.ternary(self._take(matmul_words(inputs, outputs, self.config)), outputs, inputs)
         if codes is None:
             raise MachineFault(Fault.BAD_WEIGHT, self._index)
-        self.partial[:, :outputs] = ternary_matmul(self.act[:, :inputs], codes)
+        sums = ternary_matmul(self.act[:, :inputs], codes)
+        self.partial = np.concatenate([self.partial, sums], axis=1)
+
+    def _record(self, d: np.void) -> tuple[int, int, int, int]:
+        """Heads of a record, planes of its keys, bytes of a scale entry, address of the region."""
+        pack = int(d["c"])
+        planes = -(-pack * int(d["length"]) // self.config.beat_bytes)
+        return pack, planes, max(8 * pack, self.config.port_bytes), self.registers["kv_base"] + int(d["address"])
 
     def _kv_store(self, d: np.void) -> None:
         slots = self.rows["slot"].astype(np.int64)
         if (slots != slots[0] + np.arange(self.count)).any():
             raise MachineFault(Fault.BAD_ROW, self._index)
-        record = np.zeros((self.count, int(d["length"])), np.uint8)
-        vector = (self.value if d["a"] else self.key)[:self.count].view(np.uint8)
-        if d["a"]:
-            record[:] = vector[:, :record.shape[1]]
-        else:
-            padded = record.shape[1] - self.config.beat_bytes
-            record[:, :padded] = vector[:, :padded]
-            pair = self.scales[self.config.max_heads:self.config.max_heads + 2, :self.count].T
-            record[:, padded:padded + 8] = np.ascontiguousarray(pair).view(np.uint8)
-        self.write(self.registers["kv_base"] + int(d["address"]) + int(slots[0]) * record.shape[1], record)
+        pack, planes, entry, base = self._record(d)
+        size, stride, columns = self.config.beat_bytes, int(d["address2"]), pack * int(d["length"])
+        for first, vector in ((0, self.key), (planes, self.value)):
+            padded = np.zeros((self.count, planes * size), np.int8)
+            padded[:, :columns] = vector[:self.count, :columns]
+            for plane in range(planes):
+                address = base + (first + plane) * stride + int(slots[0]) * size
+                self.write(address, padded[:, plane * size:(plane + 1) * size])
+        scales = np.zeros((self.count, entry // 4), np.float32)
+        heads = self.config.max_heads
+        scales[:, :2 * pack] = self.scales[heads:heads + 2 * pack, :self.count].T
+        self.write(base + 2 * planes * stride + int(slots[0]) * entry, scales)
 
     def _attention(self, d: np.void) -> None:
-        dim, group, first = int(d["length"]), int(d["b"]), int(d["a"])
+        pack, planes, entry, base = self._record(d)
+        dim, size, stride = int(d["length"]), self.config.beat_bytes, int(d["address2"])
         slots = int(self.rows["slot"][0]) + self.count
-        size = self.config.beat_bytes
-        padded = round_up(dim, size)
-        base = self.registers["kv_base"]
-        keys = self.read(base + int(d["address"]), slots * (padded + size)).reshape(slots, padded + size)
-        values = self.read(base + int(d["address2"]), slots * padded).reshape(slots, padded)
-        scales = np.ascontiguousarray(keys[:, padded:padded + 8]).view(np.float32)
+        scales = self.read(base + 2 * planes * stride, slots * entry).view(np.float32).reshape(slots, -1)
+        vectors = [self.read(base + plane * stride, slots * size).view(np.int8).reshape(slots, size) for plane in range(2 * planes)]
+        keys, values = (np.concatenate(vectors[n:n + planes], axis=1) for n in (0, planes))
         prefix, mask = np.zeros(self.config.rows, np.int64), np.zeros(self.config.rows, np.uint64)
         prefix[:self.count], mask[:self.count] = self.rows["prefix"], self.rows["mask"]
-        heads = range(first, first + group)
-        query = np.stack([self.query[:, h * padded:h * padded + dim] for h in heads], axis=1)
-        out = attention(query, self.scales[first:first + group].T, keys[:, :dim].view(np.int8), scales[:, 0],
-                        values[:, :dim].view(np.int8), scales[:, 1], visible(prefix, mask, slots), d["imm"])
-        column = int(d["offset2"])
-        self.y[:, column:column + group * dim] = self._finite(out.reshape(len(out), -1))
+        seen, column = visible(prefix, mask, slots), int(d["offset2"])
+        for head in range(pack):
+            part = slice(head * dim, (head + 1) * dim)
+            query = self.query[:, int(d["offset"]) + head * dim:int(d["offset"]) + (head + 1) * dim]
+            out = attention(query[:, None], self.scales[d["a"] + head][:, None], keys[:, part], scales[:, 2 * head],
+                            values[:, part], scales[:, 2 * head + 1], seen, d["imm"])
+            self.y[:, column + head * dim:column + (head + 1) * dim] = self._finite(out[:, 0])
 
     def _head(self, d: np.void) -> None:
         if not self.any_output:
             return
         vocab, inputs = int(d["length"]), int(d["offset"])
-        weight, scale = self.weights.head(self._take(head_beats(inputs, vocab, self.config)), vocab, inputs)
+        weight, scale = self.weights.head(self._take(head_words(inputs, vocab, self.config)), vocab, inputs)
         result = self._finite(logits(self.head_act[:, :inputs], weight, scale, self.d))
         stride = logits_stride(vocab, self.config)
         for r, row in enumerate(self.rows):
@@ -290,4 +308,3 @@ class Machine:
         record, base = int(d["length"]), self.registers["kv_base"] + int(d["address"])
         for row in self.rows:
             self.write(base + int(row["slot"]) * record, self.read(base + int(row["token"]) * record, record).copy())
-

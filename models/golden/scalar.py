@@ -21,15 +21,16 @@ def norm_scale(sum: ArrayLike, imm: ArrayLike, imm2: ArrayLike) -> Floats:
     return float32.div(np.float32(1), float32.sqrt(mean))
 
 
-def quant_scale(amax: ArrayLike, imm: ArrayLike) -> tuple[Floats, Floats]:
-    """``(s, d)``: the scale that takes a row of largest magnitude `amax` to integers up to `imm`, and back.
+def quant_scale(amax: ArrayLike, imm: ArrayLike, f: ArrayLike) -> tuple[Floats, Floats]:
+    """``(s, d)``: the scale that takes a row to integers up to `imm`, and what takes the integers to the row times `f`.
 
-    An INVALID `amax` gives INVALID twice.
+    The row's largest magnitude is `amax`; it is to be multiplied by `f`, which only the scales do. An INVALID product gives
+    INVALID twice.
     """
     # Magnitudes order as their patterns, and INVALID comes out on top, as in the hardware.
     floor = float32.to_bits(np.float32(ABSMAX_FLOOR))
-    a = float32.from_bits(np.maximum(float32.to_bits(amax), floor))
-    return float32.div(imm, a), float32.div(a, imm)
+    a = float32.from_bits(np.maximum(float32.to_bits(float32.mul(amax, f)), floor))
+    return float32.mul(float32.div(imm, a), f), float32.div(a, imm)
 
 
 def factor(d: ArrayLike, imm: ArrayLike) -> Floats:

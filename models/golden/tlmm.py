@@ -3,18 +3,25 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from terntable.hw.spec.layout import FRAME_CELLS
+from terntable.hw.spec.lookup import build_parts
 from terntable.models.golden.lookup_array import latency
-from terntable.models.golden.table_builder import BUILD_CYCLES, LATENCY
+from terntable.models.golden.table_builder import BUILD_CYCLES
+from terntable.models.golden.trit_gear import LATENCY as GEAR_LATENCY
 from terntable.quant.beats import BeatGeometry
 
-__all__ = ["cycles", "ternary_matmul"]
+__all__ = ["TURNAROUND", "cycles", "ternary_matmul"]
 
 #: Float32 holds every integer up to here, so that its sums of int8 activations are exact below.
 _EXACT = 1 << 24
 _CHUNK = _EXACT // 128
 
-#: Cycles between two beats of the same outputs.
-_TURNAROUND = 3
+#: Cycles between two cells of the same outputs.
+TURNAROUND = 3
+
+#: Cycles from the command to the first word of columns, and from a cell's lookup sums to its place at the output.
+_FIRST_WORD = 2
+_TO_OFFER = 3
 
 
 def ternary_matmul(act: ArrayLike, codes: ArrayLike) -> NDArray[np.int32]:
@@ -33,23 +40,28 @@ def ternary_matmul(act: ArrayLike, codes: ArrayLike) -> NDArray[np.int32]:
     return total
 
 
-def cycles(inputs: int, outputs: int, geometry: BeatGeometry) -> int:
-    """Cycles from an accepted command to ``done`` when columns and beats are always there.
+def cycles(inputs: int, outputs: int, geometry: BeatGeometry, lanes: int) -> int:
+    """Cycles from an accepted command to the first one without ``busy`` when columns, words and places are always there.
 
-    ``geometry.outputs`` is the number of lanes. A tile's columns are collected while the tile before is being
-    built, and its tables are built while the tile before is multiplied.
+    ``lanes`` is the number of columns that are read in a cycle. A part's columns are collected while the part before is being
+    built, and a tile's tables are built while the tile before is multiplied.
     """
-    words, groups = geometry.inputs // geometry.outputs, geometry.row_groups(outputs)
-    # In which cycle the tile before had its last column, was moved to the builder, had its last entry
-    # written, met its first and its last beat; `older` is the last beat of the tile before that.
-    moved, written = 0, 0
-    first, last, older = -_TURNAROUND, 0, 0
-    for _ in range(geometry.tiles(inputs)):
-        collected = moved + words
-        moved = max(collected + 1, written - 2)
-        entry = max(moved + LATENCY - 1, written + 1, older + 1)
-        written = entry + BUILD_CYCLES - 1
-        first = max(written + 1, last + 1, first + _TURNAROUND)
-        older, last = last, first + groups - 1
-    # Decoding, lookup, adding, writing.
-    return last + 1 + latency(geometry.groups) + 2
+    parts = build_parts(groups=geometry.groups, lanes=lanes, cells=geometry.block_outputs // geometry.outputs)
+    words = geometry.tile_inputs // parts // lanes
+    # In which cycle the part to be built next is whole, the part before was begun, and the tile before and the one before that
+    # had their last cell; cycles that the next tile must wait besides.
+    whole, begun = _FIRST_WORD + words, -BUILD_CYCLES
+    last, older, hold = 0, 0, 0
+    for block in geometry.blocks(outputs):
+        count = block // geometry.outputs
+        for _ in range(geometry.tiles(inputs)):
+            for part in range(parts):
+                # The bank is that of the tile before the one before.
+                begun = max(whole, begun + BUILD_CYCLES, older + 1 if part == 0 else 0)
+                whole = begun + words
+            first = max(begun + BUILD_CYCLES + 1, last + 1 + hold)
+            older, last = last, first + count - 1
+            hold = max(0, TURNAROUND - count)
+    empty = -geometry.cells(outputs, inputs) % FRAME_CELLS
+    # The sums pass through adder and queue; illegal bytes of the last word are known two cycles after it.
+    return max(last + GEAR_LATENCY + latency(geometry.groups) + _TO_OFFER, last + empty + 2)

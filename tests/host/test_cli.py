@@ -109,14 +109,14 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
                         lambda name, config, *, memory_bytes,
                         **rest: Wrong(config, memory_bytes=memory_bytes))
     status, _, err = terntable(*words)
-    assert status == 1 and "differs from golden in pass 1" in err and "column 0 of the key of layer 0" in err
+    assert status == 1 and "differs from golden in pass 1" in err and "column 0 of the key, head 0, slot 0 of layer 0" in err
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--prompt", "a", "--model", "moon"], "Unknown model 'moon'"),
     (["--prompt", "a", "--device", "moon"], "Unknown device 'moon'; known: golden, sim, torch"),
     (["--prompt", "a", "--preset", "moon"],
-     "is compiled for preset nano|Unknown preset 'moon'; known: nano, tiny"),
+     "is compiled for preset nano|Unknown preset 'moon'; known: kv260, nano, tiny"),
     (["--prompt", ""], "prompt '' has no tokens"),
     (["--prompt", "a" * 64], "prompt has 65 tokens, but the context holds 64"),
     (["--prompt", "a", "--max-tokens", "0"], "max-tokens must be at least 1, not 0"),

@@ -10,6 +10,7 @@ from terntable.host.errors import DeviceError, DeviceFault, DeviceTimeout, Input
 from terntable.host.loaded import memory_needed
 from terntable.hw.spec.config import preset
 from terntable.hw.spec.program import Fault
+from terntable.hw.spec.registers import VERSION
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_registers(device):
     device.write_register("kv_base", 1 << 40)
     assert device.read_register("kv_base") == 1 << 40
     device.write_register("version", 9)
-    assert device.read_register("version") == 1
+    assert device.read_register("version") == VERSION
     with pytest.raises(ValueError, match="Register rows has 32 bits, 0x100000000 does not fit"):
         device.write_register("rows", 1 << 32)
     with pytest.raises(KeyError):
@@ -79,19 +80,20 @@ class Wrong(GoldenDevice):
 def region(program, layer, kind, slot, byte):
     """Offset of a byte in the cache."""
     kv = program.kv
-    start, record = {"key": (kv.key_offset(layer, 0), kv.key_record),
-                     "value": (kv.value_offset(layer, 0), kv.value_record)}[kind]
-    return start + slot * record + byte
+    start, step = {"key": (0, kv.beat_bytes), "value": (kv.planes * kv.plane_stride, kv.beat_bytes),
+                   "scales": (kv.scales_offset, kv.entry)}[kind]
+    return kv.offset(layer, 0) + start + slot * step + byte
 
 
 @pytest.mark.parametrize(("register", "place", "sentence"), [
     ("kv_base", (0, "key", 2, 5),
-     "pass 2 .1 rows from slot 2.: column 5 of the key of layer 0, head 0, slot 2 .* after the embedding"),
+     "pass 2 .1 rows from slot 2.: column 5 of the key, head 0, slot 2 of layer 0 .* after the embedding"),
     ("kv_base", (1, "value", 2, 11),
-     "column 11 of the value of layer 1, head 0, slot 2 .* after layer 0's attention"),
-    ("kv_base", (1, "key", 2, 20), "the value's scale of layer 1.* made by the quantisation scale"),
+     "column 11 of the value, head 0, slot 2 of layer 1 .* after layer 0's attention"),
+    ("kv_base", (1, "scales", 2, 3), "the key's scale, head 0, slot 2 of layer 1.* made by the quantisation scale"),
+    ("kv_base", (1, "scales", 1, 4), "the value's scale, head 0, slot 1 of layer 1.* made by the quantisation scale"),
     ("kv_base", (0, "value", 1, 13),
-     "the padding of the value of layer 0, head 0, slot 1 is 0x01 instead of 0x00"),
+     "the padding of the value, slot 1 of layer 0 is 0x01 instead of 0x00"),
     ("logits_base", 4 * 96 + 3, r"logits\[96\] of result row 0 is .* made by the last norm, the head"),
     ("result_base", 8, r"top\[1\] of result row 0 is .* made by the head or top-k"),
 ])

@@ -84,7 +84,7 @@ def test_damaged_files_are_refused(program, tmp_path):
 
 @pytest.mark.parametrize(("found", "changed", "sentence"), [
     (b'\\"layers\\": 2', b'\\"layers\\": 3', "the checksum of header does not match"),
-    (b'\\"version\\": 1', b'\\"version\\": 2', "has program format 2, this version reads 1"),
+    (b'\\"version\\": 2', b'\\"version\\": 1', "has program format 1, this version reads 2"),
     (b'\\"sha256\\"', b'\\"sha255\\"', "the checksum of program does not match"),
     (b'"U8"', b'"I8"', "the checksum of .* does not match"),
     (b'"terntable"', b'"terntaple"', "lacks its header"),
@@ -126,7 +126,7 @@ def test_unknown_models_are_refused(name):
 
 
 def test_unknown_presets_are_refused(checkpoint):
-    with pytest.raises(InputError, match="Unknown preset 'huge'; known: nano, tiny"):
+    with pytest.raises(InputError, match="Unknown preset 'huge'; known: kv260, nano, tiny"):
         load_program(str(checkpoint), "huge")
 
 

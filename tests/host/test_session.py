@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
+from terntable.host.compiler import compile_directory
+from terntable.host.devices.golden import GoldenDevice
 from terntable.host.errors import DeviceFault, SessionError
+from terntable.host.loaded import memory_needed
 from terntable.host.session import Session
+from terntable.hw.spec.config import preset
 from terntable.hw.spec.program import Fault
+from tests.host.tiny_checkpoint import write_checkpoint
 
 TOKENS = np.random.default_rng(3).integers(2, 97, 20)
 
@@ -198,9 +203,22 @@ def test_a_vector_that_overflows_is_a_numeric_fault(session):
     assert session.length == 0
 
 
-def test_a_program_for_another_configuration_is_refused(program):
-    from terntable.host.devices.golden import GoldenDevice
-    from terntable.hw.spec.config import preset
+@pytest.mark.parametrize(("hidden", "packs"), [(48, {"nano": 2, "tiny": 1}), (24, {"nano": 1, "tiny": 2})])
+def test_how_heads_share_a_record_changes_no_bit(tmp_path, hidden, packs):
+    """Heads of 24 columns in pairs on `nano` and alone on `tiny`, of 12 the other way round; a committed branch is moved."""
+    folder, results = write_checkpoint(tmp_path / "model", hidden=hidden, heads=2, kv_heads=2, layers=1), []
+    for name, pack in packs.items():
+        program = compile_directory(folder, preset(name))
+        assert program.kv.pack == pack
+        device = GoldenDevice(program.config, memory_bytes=memory_needed(program))
+        with Session(device, program) as session:
+            session.prefill(TOKENS[:5])
+            tree = bits(session.verify([40, 50, 60], [-1, -1, 1], logits=True))
+            assert session.commit([1, 2])["passes"] == 1
+            results.append(np.concatenate([tree, bits(session.decode(70, logits=True))]))
+    np.testing.assert_array_equal(*results)
 
+
+def test_a_program_for_another_configuration_is_refused(program):
     with pytest.raises(SessionError, match="compiled for nano, but device golden is a tiny"):
         Session(GoldenDevice(preset("tiny"), memory_bytes=1 << 20), program)

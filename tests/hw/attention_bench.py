@@ -4,124 +4,69 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from terntable.hw.attention_factors import AttentionFactors
-from terntable.hw.attention_sizes import ScalePort
-from terntable.hw.attention_values import AttentionValues
-from terntable.hw.attention_weights import AttentionWeights
-from terntable.hw.spec.layout import KvLayout
 from terntable.models.golden import float32
-from terntable.models.golden.attention import attention, cycles, visible
+from terntable.models.golden.attention import attention, visible
+from terntable.models.golden.attention_cycles import Timeline, cycles
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
-from tests.hw.test_attention import SETS, draw, units
-
-UNITS = units()
+from tests.hw.test_attention import RECORDS, SETS, draw, timing
 
 
-def records(case, beat_bytes):
-    """The beats of the key records, then of the value records."""
-    slots, dim = case["key"].shape
-    layout = KvLayout(layers=1, kv_heads=1, head_dim=dim, context=slots, beat_bytes=beat_bytes)
-    keys = np.zeros((slots, layout.key_record), np.uint8)
-    values = np.zeros((slots, layout.value_record), np.uint8)
-    keys[:, :dim] = case["key"].astype(np.int8).view(np.uint8)
-    values[:, :dim] = case["value"].astype(np.int8).view(np.uint8)
-    scales = np.stack([case["key_scale"], case["value_scale"]], axis=1).astype("<f4")
-    keys[:, layout.padded_dim:layout.padded_dim + 8] = scales.view(np.uint8)
-    stream = keys.tobytes() + values.tobytes()
+def beats(cases, beat_bytes, port_bytes):
+    """The beats of a record: scales, key planes, value planes."""
+    pack, (slots, dim) = len(cases), cases[0]["key"].shape
+    entries = np.zeros((slots, max(8 * pack, port_bytes) // 4), "<f4")
+    for head, case in enumerate(cases):
+        entries[:, 2 * head], entries[:, 2 * head + 1] = case["key_scale"], case["value_scale"]
+    stream = entries.tobytes()
+    stream += bytes(-len(stream) % beat_bytes)
+    for name in ("key", "value"):
+        vectors = np.concatenate([case[name] for case in cases], axis=1).astype(np.int8)
+        padded = np.pad(vectors, ((0, 0), (0, -pack * dim % beat_bytes)))
+        stream += padded.reshape(slots, -1, beat_bytes).transpose(1, 0, 2).tobytes()
     return [int.from_bytes(stream[at:at + beat_bytes], "little") for at in range(0, len(stream), beat_bytes)]
-
-
-class Model:
-    """When attention takes beats and offers words, from what the source offered and the sink took."""
-
-    def __init__(self, unit, accepted, offered, taken, slots, heads, dim):
-        self.offered, self.heads, self.length = offered, heads, len(offered)
-        self.ready, self.valid = [0] * self.length, [0] * self.length
-        beats, ring = -(-dim // unit.sizes.beat_bytes), AttentionWeights(sizes=unit.sizes).DEPTH
-        now = accepted + 6 + heads
-        for _ in range(slots):
-            for _ in range(beats - 1):
-                now = self.use(now)
-            now = self.use(self.use(now, steps=1))
-        dot_latency = unit.signature.members["array"].signature.dot_latency
-        began = now + dot_latency + ScalePort.LATENCY + 1 + AttentionFactors.INVERT_LATENCY
-        made, freed = [], []
-        now = began + AttentionWeights.LATENCY
-        for slot in range(slots):
-            for beat in range(beats):
-                for head in range(heads):
-                    entry = slot * heads + head
-                    if beat == 0:
-                        # Asked for a cycle after the one before, or after the slot that makes room.
-                        waits = freed[(entry - ring) // heads] + 1 if entry >= ring else 0
-                        made.append(max(made[-1] + 1 if made else now, waits + AttentionWeights.LATENCY - 1))
-                    now = self.step(now, head == heads - 1, made[entry])
-            freed.append(now - 1)
-        divided = made[-1] - 1 + AttentionFactors.DIVIDE_LATENCY + heads * AttentionFactors.PERIOD
-        output = max(now - 1 + AttentionValues.SUM_LATENCY, divided) + 1
-        word = output + AttentionValues.OUTPUT_LATENCY + unit.lanes
-        for _ in range(heads * dim // unit.lanes):
-            while not taken[word]:
-                self.valid[word] = 1
-                word += 1
-            self.valid[word] = 1
-            self.finished = word
-            word += unit.lanes
-
-    def use(self, now, steps=0):
-        """A key beat that is in use for `steps` cycles, by default one for each head."""
-        for step in range(steps or self.heads):
-            now = self.step(now, step == (steps or self.heads) - 1)
-        return now
-
-    def step(self, now, last, possible=0):
-        """One cycle of a beat, from `possible` on; the beat goes with the last one. The cycle after."""
-        while now < possible or not self.offered[now]:
-            self.ready[now] = int(last and now >= possible)
-            now += 1
-        self.ready[now] = int(last)
-        return now + 1
 
 
 class Bench:
     """One instance."""
 
     def __init__(self, dut, name, traffic):
-        self.dut, self.name, self.traffic, self.unit = dut, name, traffic, UNITS[name].attention
-        self.heads, self.group = SETS[name]["max_heads"], SETS[name].get("max_group", SETS[name]["max_heads"])
-        self.sizes, self.rng = self.unit.sizes, np.random.default_rng([SEED, *map(ord, name)])
+        self.dut, self.name, self.traffic, self.sizes = dut, name, traffic, SETS[name]
+        self.timing = timing(**self.sizes)
+        self.rng = np.random.default_rng([SEED, *map(ord, name)])
 
     def port(self, name):
         return getattr(self.dut, f"{self.name}__{name}")
 
-    async def load(self, case, first):
+    async def load(self, cases, slot, word):
         """Write queries and scales; those of other heads are noise."""
         sizes, rng = self.sizes, self.rng
-        rows, heads, dim = case["query"].shape
-        scales = rng.integers(0, 2**32, (sizes.max_heads + 2, rows)).astype(np.uint32)
-        scales[first:first + heads] = float32.to_bits(case["query_scale"]).T
+        rows, lanes = sizes["rows"], sizes["lanes"]
+        scales = rng.integers(0, 2**32, (sizes["scale_slots"], rows)).astype(np.uint32)
+        for head, case in enumerate(cases):
+            scales[slot + head] = float32.to_bits(case["query_scale"][:, 0])
         self.port("scales").value = pack_array(scales, 32)
-        beats = -(-dim // sizes.beat_bytes)
-        self.port("write_valid").value = 1
-        for head in range(heads):
-            for column in range(dim):
-                self.port("write_column").value = (first + head) * beats * sizes.beat_bytes + column
-                self.port("write_data").value = pack_array(case["query"][:, head, column], 8)
-                await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
-        self.port("write_valid").value = 0
+        columns = np.concatenate([case["query"][:, 0] for case in cases], axis=1)
+        columns = np.pad(columns, ((0, 0), (0, -columns.shape[1] % sizes["beat_bytes"])), constant_values=77)
+        self.port("write_rows").value = (1 << rows) - 1
+        for at, group in enumerate(columns.T.reshape(-1, lanes, rows)):
+            self.port("write_address").value = word + at
+            self.port("write_data").value = pack_array(group, 8)
+            await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
+        self.port("write_rows").value = 0
 
-    async def run(self, case, prefix, mask, first=0):
-        """One command: every word, every ready and valid, busy and done."""
-        unit, rows = self.unit, self.sizes.rows
-        _, heads, dim = case["query"].shape
-        slots = len(case["key"])
-        case["visible"] = visible(prefix, mask, slots)
-        await self.load(case, first)
+    async def run(self, cases, prefix, mask, slot=0, word=0):
+        """One command: every word, busy and done, and how long it took."""
+        rows, lanes = self.sizes["rows"], self.sizes["lanes"]
+        slots, dim = cases[0]["key"].shape
+        for case in cases:
+            case["visible"] = visible(prefix, mask, slots)
+        await self.load(cases, slot, word)
         self.port("prefix").value = pack_array(np.asarray(prefix, np.uint32), 32)
         self.port("mask").value = pack_array(np.asarray(mask, np.uint64), 64)
-        command = slots | first << 16 | heads << 24 | dim << 32 | int(float32.to_bits(case["imm"])) << 48
-        seen = {"busy": [], "done": []}
+        imm = int(float32.to_bits(cases[0]["imm"]))
+        command = slots | slot << 16 | len(cases) << 24 | dim << 26 | word << 42 | imm << 58
+        seen = {"busy": [], "done": [], "wait_data": []}
 
         async def watch():
             while True:
@@ -131,60 +76,60 @@ class Bench:
                 await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
 
         watcher = cocotb.start_soon(watch())
-        words = {"command": [command], "kv": records(case, self.sizes.beat_bytes)}
-        result = await exchange_all(self.dut, self.name, words, {"o": heads * dim // unit.lanes},
-                                    traffic=self.traffic)
+        words = {"command": [command], "kv": beats(cases, self.sizes["beat_bytes"], self.sizes["port_bytes"])}
+        result = await exchange_all(self.dut, self.name, words, {"o": len(cases) * dim // lanes}, traffic=self.traffic, limit=100)
         watcher.cancel()
-        got = np.stack([unpack_array(word, 32, rows * unit.lanes) for word in result.o.payloads])
-        got = got.reshape(heads, dim, rows).transpose(2, 0, 1).astype(np.uint32)
-        np.testing.assert_array_equal(got, float32.to_bits(attention(**case)))
-
+        got = np.stack([unpack_array(word, 32, rows * lanes) for word in result.o.payloads])
+        got = got.reshape(len(cases), dim, rows).transpose(2, 0, 1).astype(np.uint32)
+        for head, case in enumerate(cases):
+            np.testing.assert_array_equal(got[:, head], float32.to_bits(attention(**case))[:, 0], err_msg=f"head {head}")
         accepted, kv, o = result["command"].cycles[0], result["kv"], result.o
-        model = Model(unit, accepted, kv.valid, o.ready, slots, heads, dim)
-        check_flow("kv.ready", kv.ready, model.ready)
-        check_flow("o.valid", o.valid, model.valid)
+        shape = {"slots": slots, "pack": len(cases), "head_dim": dim, "lanes": lanes, "timing": self.timing,
+                 "beat_bytes": self.sizes["beat_bytes"], "port_bytes": self.sizes["port_bytes"]}
+        model = Timeline(**shape, offered=kv.valid[accepted:], taken=o.ready[accepted:])
         span = range(len(o.valid))
-        busy = [int(accepted < now <= model.finished) for now in span]
+        check_flow("kv.ready", kv.ready, [int(now - accepted in model.ready) for now in span])
+        check_flow("o.valid", o.valid, [int(now - accepted in model.valid) for now in span])
+        busy = [int(0 < now - accepted <= model.finished) for now in span]
         check_flow("command.ready", result["command"].ready, [1 - now for now in busy])
         check_flow("busy", seen["busy"][:len(span)], busy)
-        check_flow("done", seen["done"][:len(span)], [int(now == model.finished + 1) for now in span])
+        check_flow("done", seen["done"][:len(span)], [int(now - accepted == model.finished + 1) for now in span])
+        check_flow("wait_data", seen["wait_data"][:len(span)], [a & ~b for a, b in zip(kv.ready, kv.valid, strict=True)])
         if self.traffic == "flat out":
-            took = seen["done"].index(1) - accepted
-            assert took == cycles(slots=slots, heads=heads, head_dim=dim, beat_bytes=self.sizes.beat_bytes,
-                                  max_group=self.group)
-
-
-def rounded(value, lanes):
-    return max(lanes, value // lanes * lanes)
+            assert seen["done"].index(1) - accepted == cycles(**shape)
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def matches(dut, name, traffic):
-    """Least and largest command, then random ones, with no reset between them."""
+    """Least command, extremes and INVALID scales, then every kind of record; no reset between them."""
     await start(dut, name)
     bench = Bench(dut, name, traffic)
-    rng, sizes, lanes = bench.rng, bench.sizes, bench.unit.lanes
-    largest = rounded(SETS[name]["max_head_dim"], lanes)
+    rng, sizes, rows = bench.rng, bench.sizes, bench.sizes["rows"]
 
-    def see(slots):
-        prefix = rng.integers(0, slots + 1, sizes.rows)
-        return prefix, rng.integers(0, 2**64 - 1, sizes.rows, np.uint64)
+    def some(pack, dim, slots):
+        return [draw(rng, rows, 1, dim, slots) for _ in range(pack)]
 
-    # Nothing to see for the first row, far past the end for the last.
-    case = draw(rng, sizes.rows, 1, lanes, 1)
-    await bench.run(case, [0] * sizes.rows, [0] * sizes.rows, first=bench.heads - 1)
+    # Nothing to see for any row; then far past the end.
+    size, longest = sizes["beat_bytes"], sizes["max_head_dim"]
+    await bench.run(some(1, sizes["lanes"], 1), [0] * rows, [0] * rows, slot=sizes["scale_slots"] - 1)
+    cases = some(2, size // 2, 1)
+    await bench.run(cases, [2**32 - 1] * rows, [0] * rows)
 
-    # Extremes of every integer, and a visible INVALID.
-    case = draw(rng, sizes.rows, bench.group, largest, 5)
-    case["query"][:], case["key"][:], case["value"][:] = -128, -128, -128
-    await bench.run(case, [2**32 - 1] * sizes.rows, [0] * sizes.rows)
-    case["key_scale"][4] = np.nan
-    await bench.run(case, [4] * sizes.rows, [0] * (sizes.rows - 1) + [1])
+    # Extremes of every integer; a key scale, then a value scale that only the last row sees is INVALID.
+    cases = some(1, longest, 5)
+    for case in cases:
+        case["query"][:], case["key"][:], case["value"][:] = -128, -128, -128
+    await bench.run(cases, [5] * rows, [0] * rows)
+    cases = some(2, longest // size * size - size // 2, 5)
+    for head, scales in enumerate(("key_scale", "value_scale")):
+        cases[head][scales][4] = np.nan
+        await bench.run(cases, [4] * rows, [0] * (rows - 1) + [1])
 
-    # One beat a record and the most slots, where the ring of weights is busiest.
-    for heads, dim, slots in ((bench.group, rounded(sizes.beat_bytes, lanes), sizes.max_context),
-                              (1, largest, sizes.max_context // 2)):
-        dim = min(dim, largest)
-        case = draw(rng, sizes.rows, heads, dim, slots)
-        await bench.run(case, *see(slots), first=int(rng.integers(bench.heads - heads + 1)))
+    for pack, dim, slots in RECORDS[name]:
+        prefix = rng.integers(0, slots + 1, rows)
+        prefix[0] = max(0, slots - 3)
+        words = -(-pack * dim // size) * size // sizes["lanes"]
+        await bench.run(some(pack, dim, slots), prefix, rng.integers(0, 2**64 - 1, rows, np.uint64),
+                        slot=int(rng.integers(sizes["scale_slots"] - pack + 1)),
+                        word=int(rng.integers(sizes["query_words"] - words + 1)))

@@ -7,19 +7,18 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge, Timer
 
 from terntable.hw.column_memory import ColumnMemory
-from terntable.hw.column_reader import ColumnReader
 from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.half_to_float import half_to_float
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
-from tests.hw.port_models import serve
-from tests.hw.test_buffers import CONVERTERS, SETS
+from tests.hw.bench.streams import SEED, TRAFFIC, pack_array, start, unpack_array
+from tests.hw.test_buffers import CONVERTERS, SETS, WHOLE
 
 
 @cocotb.test()
-@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
+@cocotb.parametrize(name=[*SETS, *WHOLE], traffic=list(TRAFFIC))
 async def memory_holds(dut, name, traffic):
     """Any rows of any word are written while any word is read, the written one included."""
-    sizes, name = SETS[name], f"memory_{name}"
+    sizes, name = (SETS | WHOLE)[name], f"memory_{name}"
+    by_row = sizes.get("by_row", True)
     await start(dut, name)
     rng, offers = np.random.default_rng([SEED, *map(ord, name)]), TRAFFIC[traffic][0](random.Random(SEED))
     rows, lanes, width, depth = (sizes[key] for key in ("rows", "lanes", "width", "depth"))
@@ -51,36 +50,10 @@ async def memory_holds(dut, name, traffic):
         await edge
         if enable:
             shown = pack_array(model[source], width) if known[source] else None
-        chosen = [row for row in range(rows) if written >> row & 1]
+        chosen = [row for row in range(rows) if written >> row & 1 or written and not by_row]
         model[target][:, chosen] = block[:, chosen]
         known[target] |= filling
     assert compared > 60 and ColumnMemory.LATENCY == 1
-
-
-@cocotb.test()
-@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
-async def reader_streams(dut, name, traffic):
-    """Runs of one word, of all, and of none between them; every word in its cycle."""
-    sizes, name = SETS[name], f"reader_{name}"
-    await start(dut, name)
-    bits, depth = sizes["rows"] * sizes["lanes"] * sizes["width"], sizes["depth"]
-    rng = random.Random(f"{SEED}{name}")
-    words = [rng.getrandbits(bits) for _ in range(depth)]
-    cocotb.start_soon(serve(dut, name, "read_address", "read_data", lambda n: words[n], enable="read_enable"))
-    runs = [1, depth, 0, depth, (depth + 1) // 2, 1]
-    expected = [word for run in runs for word in words[:run]]
-    result = await exchange_all(dut, name, {"command": runs}, {"o": len(expected)}, traffic=traffic)
-    assert result.o.payloads == expected
-    begun = 0
-    for run, accepted in zip(runs, result["command"].cycles, strict=True):
-        assert begun == 0 or accepted > result.o.cycles[begun - 1], "a run began before the last had ended"
-        for n in range(run if traffic in ("flat out", "bubbles") else 0):
-            assert result.o.cycles[begun + n] == accepted + ColumnReader.LATENCY + n
-        if run and traffic not in ("flat out", "bubbles"):
-            assert result.o.valid[accepted : accepted + ColumnReader.LATENCY + 1] == [
-                0
-            ] * ColumnReader.LATENCY + [1]
-        begun += run
 
 
 @cocotb.test()

@@ -8,24 +8,23 @@ from pathlib import Path
 
 import numpy as np
 from amaranth.back import verilog
-from amaranth.hdl import DomainRenamer, Module
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from terntable.hw.exp2 import Exp2
 from terntable.hw.float_add import FloatAdd
-from terntable.hw.float_divide import FloatDivide
 from terntable.hw.float_exp import FloatExp
 from terntable.hw.float_from_int import FloatFromInt
-from terntable.hw.float_inverse_sqrt import FloatInverseSqrt
 from terntable.hw.float_mul import FloatMul
+from terntable.hw.float_quotient import FloatQuotient
 from terntable.hw.float_reciprocal import FloatReciprocal
 from terntable.hw.float_sigmoid import FloatSigmoid
 from terntable.hw.float_sqrt import FloatSqrt
 from terntable.hw.float_to_int import FloatToInt
 
-__all__ = ["KERNELS", "SERIAL", "Harness", "build"]
+__all__ = ["KERNELS", "Harness", "build"]
 
 KERNELS: dict[str, Callable] = {
     "add": FloatAdd,
@@ -42,33 +41,25 @@ KERNELS: dict[str, Callable] = {
     "exp": FloatExp,
     "reciprocal": FloatReciprocal,
     "sigmoid": FloatSigmoid,
-}
-
-SERIAL: dict[str, Callable] = {
-    "div": FloatDivide,
+    "div": FloatQuotient,
     "sqrt": FloatSqrt,
-    "inverse_sqrt": FloatInverseSqrt,
 }
 
 
 class Top(wiring.Component):
-    """All units side by side; ``unit`` picks whose ports are seen.
-
-    Kernels and serial units have a clock each, so that only the ones under test cost time.
-    """
+    """All units side by side; ``unit`` picks whose ports are seen."""
 
     def __init__(self):
-        self.units = {name: make() for name, make in {**KERNELS, **SERIAL}.items()}
+        self.units = {name: make() for name, make in KERNELS.items()}
         super().__init__({
             "a": In(64), "b": In(64), "unit": In(8), "en": In(1), "y": Out(64), "invalid": Out(1),
-            "i_valid": In(1), "i_ready": Out(1), "o_valid": Out(1), "o_ready": In(1), "serial": Out(64),
         })
 
     def elaborate(self, platform):
         m = Module()
         for n, name in enumerate(KERNELS):
             unit = self.units[name]
-            m.submodules[name] = DomainRenamer("kernels")(unit)
+            m.submodules[name] = unit
             first, *second = unit.shapes(In)
             m.d.comb += [getattr(unit, first).eq(self.a), unit.en.eq(self.en)]
             if "b" in second:
@@ -79,18 +70,6 @@ class Top(wiring.Component):
                 m.d.comb += self.y.eq(unit.y)
                 if "invalid" in unit.shapes(Out):
                     m.d.comb += self.invalid.eq(unit.invalid)
-        for n, name in enumerate(SERIAL):
-            unit = self.units[name]
-            m.submodules[name] = DomainRenamer("serial")(unit)
-            m.d.comb += unit.i.p.a.eq(self.a)
-            if name == "div":
-                m.d.comb += unit.i.p.b.eq(self.b)
-            with m.If(self.unit == n):
-                m.d.comb += [
-                    unit.i.valid.eq(self.i_valid), self.i_ready.eq(unit.i.ready),
-                    self.o_valid.eq(unit.o.valid), unit.o.ready.eq(self.o_ready),
-                    self.serial.eq(unit.o.p),
-                ]
         return m
 
 
@@ -105,13 +84,11 @@ class Harness:
             ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """Results (as 64-bit patterns) and ``invalid`` flags of unit ``name``, one per operand pair.
 
-        The program fails if a serial unit does not keep its LATENCY or a kernel moves while ``en`` is low.
+        The program fails if a unit moves while ``en`` is low.
         """
         b = np.zeros_like(a) if b is None else b
         pairs = np.stack([a.astype(np.uint64), b.astype(np.uint64)], axis=1)
-        units = KERNELS if name in KERNELS else SERIAL
-        mode = "kernel" if name in KERNELS else "serial"
-        done = subprocess.run([self.program, mode, str(list(units).index(name)), str(self.latencies[name])],
+        done = subprocess.run([self.program, str(list(KERNELS).index(name)), str(self.latencies[name])],
                               input=pairs.tobytes(), capture_output=True, timeout=120)
         if done.returncode:
             raise AssertionError(f"{name}: {done.stderr.decode()}")

@@ -4,15 +4,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from terntable.hw.kv_fetch import KvFetch
-from terntable.hw.row_loader import LoadKind
+from terntable.hw.row_loader import LoadKind, RowLoader
 from terntable.hw.spec.program import ROW, ROW_BYTES, RowFlag
 from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.half_to_float import half_to_float
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start, unpack_array
 from tests.hw.bench.timing import check_flow
 from tests.hw.port_models import Recorder, beats_of, pulse, table_word
-from tests.hw.test_loading import FETCHES, LOADERS, TABLES
+from tests.hw.test_loading import LOADERS, TABLES
 
 
 @cocotb.test()
@@ -104,7 +103,7 @@ async def loader_loads(dut, name, traffic):
         for kind in (LoadKind.EMBED, LoadKind.ROPE):
             rope = kind == LoadKind.ROPE
             base, items = (rope_base, length // 2) if rope else (embed_base, length)
-            stride, stream, requests, expected = 64 * int(rng.integers(1, 1 << 20)), [], [], []
+            stride, stream, requests, expected = size * int(rng.integers(1, 1 << 16)), [], [], []
             for record in records[:count]:
                 wide = rope or record["flags"] & RowFlag.VECTOR
                 values = rng.integers(0, 1 << 32, length).astype(np.uint32) if wide else corners(rng, length)
@@ -116,8 +115,9 @@ async def loader_loads(dut, name, traffic):
                 expected.append(values if wide else to_bits(half_to_float(values.view(np.float16))))
             recorder = Recorder(dut, name, ["kind", "write_rows", "write_address", "write_data", "done"])
             command = kind.value | items << 1 | stride << 17
+            # Rows are cleared after the last one that is loaded.
             result = await exchange_all(
-                dut, name, {"command": [command], "i": stream}, {"request": count}, traffic=traffic
+                dut, name, {"command": [command], "i": stream}, {"request": count}, traffic=traffic, linger=length // lanes + 8
             )
             recorder.stop()
             assert result["request"].payloads == requests
@@ -129,38 +129,8 @@ async def loader_loads(dut, name, traffic):
                 )
             assert len(memory.words) == rows * length // lanes
             (done,) = recorder.cycles("done")
-            assert done == max(now for now, mask in enumerate(recorder["write_rows"]) if mask) + 1
+            assert done == max(now for now, mask in enumerate(recorder["write_rows"]) if mask)
             if traffic == "flat out":
-                # Address, request and next row take a cycle each.
-                assert done == result["command"].cycles[0] + count * (length // lanes + 3)
-
-
-@cocotb.test()
-@cocotb.parametrize(name=list(FETCHES), traffic=list(TRAFFIC))
-async def fetch_asks(dut, name, traffic):
-    """One slot and the most slots, vectors of a beat, of a beat and one byte, and others."""
-    await start(dut, name)
-    size = FETCHES[name]["beat_bytes"]
-    rng = np.random.default_rng([SEED, *map(ord, name)])
-    base = int(rng.integers(1 << 40)) << 6
-    getattr(dut, f"{name}__base").value = base
-    commands, expected = [], []
-    for slots, dim in (
-        (1, size),
-        (0xFFFF, size + 1),
-        (512, 1),
-        (7, 64),
-        (33, 200),
-        (2, 2 * size - 1),
-        (1, 1),
-    ):
-        key, value = (int(a) << 6 for a in rng.integers(1 << 26, size=2))
-        commands.append(slots | dim << 16 | key << 32 | value << 64)
-        beats = -(-dim // size)
-        expected += [base + key | slots * (beats + 1) << 64, base + value | slots * beats << 64]
-    result = await exchange_all(dut, name, {"command": commands}, {"request": len(expected)}, traffic=traffic)
-    assert result["request"].payloads == expected
-    for n, accepted in enumerate(result["command"].cycles):
-        first = result["request"].valid.index(1, accepted)
-        assert first == accepted + KvFetch.LATENCY
-        assert result["request"].cycles[2 * n] >= first
+                words = length // lanes
+                cleared = words + 1 if count < rows else 0
+                assert done == result["command"].cycles[0] + count * (words + RowLoader.ROW_CYCLES) + cleared + 1

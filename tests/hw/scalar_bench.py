@@ -5,7 +5,7 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from terntable.hw.scalar import FACTOR
-from terntable.hw.spec.program import ScalarKind
+from terntable.hw.spec.program import ScalarKind, ScaleOf
 from terntable.models.golden import float32, scalar
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
@@ -23,27 +23,32 @@ class Model:
     """The commands, inputs for each, and what the registers hold after it."""
 
     def __init__(self, rows, slots, rng):
-        kinds = [ScalarKind.NORM, ScalarKind.QUANT, FACTOR, ScalarKind.QUANT]
-        self.kinds = rng.permutation(kinds * (COUNT // len(kinds))).tolist()
+        kinds = [(ScalarKind.NORM, 0), *((ScalarKind.QUANT, scale) for scale in ScaleOf), (FACTOR, 0), (FACTOR, 1)]
+        self.kinds = [kinds[n] for n in rng.permutation(COUNT) % len(kinds)]
         self.imm = (2.0 ** rng.uniform(-10, 10, COUNT)).astype(np.float32)
         self.imm[::6] = 127
         self.imm2 = (2.0 ** rng.uniform(-20, 0, COUNT)).astype(np.float32)
         self.slots = rng.integers(0, slots + 2, COUNT) * rng.integers(0, 2, COUNT)
         self.sum = self._rows(rng, rows, SUMS)
         self.amax = self._rows(rng, rows, MAGNITUDES)
-        registers = {name: np.zeros(rows, np.uint32) for name in ("inv", "s", "d", "factor")}
+        registers = {name: np.zeros(rows, np.uint32) for name in ("inv", "s", "d", "factor", "factor2")}
         self.registers = [dict(registers)]
         self.inverses: list[int] = []    # what QUANT leaves in `d` or in a slot; 0 for other commands
-        for n, kind in enumerate(self.kinds):
+        for n, (kind, scale_of) in enumerate(self.kinds):
             self.inverses.append(0)
+            inv, d = (float32.from_bits(registers[name]) for name in ("inv", "d"))
+            factors = {"factor": scalar.factor(d, self.imm[n]), "factor2": scalar.factor(d, self.imm2[n])}
             if kind == ScalarKind.NORM:
                 results = {"inv": scalar.norm_scale(self.sum[n], self.imm[n], self.imm2[n])}
             elif kind == ScalarKind.QUANT:
-                s, d = scalar.quant_scale(self.amax[n], self.imm[n])
-                results = {"s": s} if self.slots[n] else {"s": s, "d": d}
-                self.inverses[n] = pack_array(float32.to_bits(d), 32)
+                f = {ScaleOf.ONE: np.ones(rows, np.float32), ScaleOf.INV: inv, ScaleOf.FACTOR: factors["factor2"]}[scale_of]
+                s, scale = scalar.quant_scale(self.amax[n], self.imm[n], f)
+                results = {"s": s} if self.slots[n] else {"s": s, "d": scale}
+                if scale_of == ScaleOf.FACTOR:
+                    results |= factors
+                self.inverses[n] = pack_array(float32.to_bits(scale), 32)
             else:
-                results = {"factor": scalar.factor(float32.from_bits(registers["d"]), self.imm[n])}
+                results = factors
             registers.update({name: float32.to_bits(value) for name, value in results.items()})
             self.registers.append(dict(registers))
 
@@ -55,8 +60,8 @@ class Model:
 
     def words(self):
         imm, imm2 = float32.to_bits(self.imm), float32.to_bits(self.imm2)
-        return [kind | int(imm[n]) << 2 | int(imm2[n]) << 34 | int(self.slots[n]) << 66
-                for n, kind in enumerate(self.kinds)]
+        return [kind | scale_of << 2 | int(imm[n]) << 4 | int(imm2[n]) << 36 | int(self.slots[n]) << 68
+                for n, (kind, scale_of) in enumerate(self.kinds)]
 
 
 @cocotb.test()
@@ -73,7 +78,7 @@ async def matches(dut, name, traffic):
         """Record each cycle; give a command its inputs from the cycle after it is accepted."""
         accepted, port = 0, {key: getattr(dut, f"{name}__{key}") for key in (
             "command__valid", "command__ready", "sum", "amax", "busy", "done", "inv", "s", "d", "factor",
-            "slot_address", "slot_data")}
+            "factor2", "slot_address", "slot_data")}
         while True:
             address = int(rng.integers(unit.slots))
             port["slot_address"].value = address
@@ -87,13 +92,13 @@ async def matches(dut, name, traffic):
                 accepted += 1
 
     watcher = cocotb.start_soon(watch())
-    longest = max(unit.LATENCY.values())
+    longest = unit.latency(ScalarKind.QUANT, ScaleOf.FACTOR) + unit.latency(ScalarKind.NORM)
     result = await exchange_all(dut, name, {"command": model.words()}, {}, traffic=traffic, limit=2 * longest,
                                 linger=longest + 2)
     watcher.cancel()
     flow = result["command"]
     cycles = range(len(flow.ready))
-    done = [start + unit.LATENCY[kind] for start, kind in zip(flow.cycles, model.kinds, strict=True)]
+    done = [start + unit.latency(*kind) for start, kind in zip(flow.cycles, model.kinds, strict=True)]
     busy = [0 for _ in cycles]
     for first, last in zip(flow.cycles, done, strict=True):
         busy[first + 1:last] = [1] * (last - first - 1)
@@ -119,7 +124,7 @@ def check_registers(seen, model, unit, accepted, done):
                 assert completed == 0 or got == bits.tolist(), message
         if addressed is not None:
             assert one["slot_data"] == addressed, f"slot_data in cycle {now}"
-        if completed and now == done[completed - 1] and model.kinds[completed - 1] == ScalarKind.QUANT:
+        if completed and now == done[completed - 1] and model.kinds[completed - 1][0] == ScalarKind.QUANT:
             slot = int(model.slots[completed - 1])
             if 1 <= slot <= unit.slots:
                 slots[slot - 1] = model.inverses[completed - 1]

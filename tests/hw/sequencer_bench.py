@@ -6,9 +6,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
-from terntable.hw.sequencer import Owner, Sequencer
+from terntable.hw.sequencer import SCALED, Sequencer
 from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, ROW_BYTES, Buffer, Fault, Op, VecMode
-from terntable.hw.vector import PARTIAL_MODES
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, reset, start
 from tests.hw.port_models import Recorder, beats_of, pulse
 from tests.hw.test_sequencer import LIMITS, SETS
@@ -17,7 +16,9 @@ from tests.hw.test_sequencer import LIMITS, SETS
 WATCHED = (
     "busy",
     "done",
-    "owner",
+    "rows_next",
+    "running",
+    "engine_wait",
     "table_start",
     "op",
     "descriptor",
@@ -30,6 +31,7 @@ WATCHED = (
     "factor_done",
     "completed",
     "fault",
+    "engine_busy",
 )
 BASES = {"rows_base": 0x123456780, "program_base": 0x9_0000_0040, "stream_base": 0xFEDC_BA98_7640}
 
@@ -47,8 +49,8 @@ def descriptor(op, rng, **fields):
             rng.integers(3),
             rng.integers(len(Buffer)),
         )
-    if op == Op.ATTENTION:
-        item["a"], item["b"] = 0, 1
+    if op in (Op.ATTENTION, Op.KV_STORE):
+        item["c"] = rng.integers(1, 3)
     for name, value in fields.items():
         item[name] = value
     return item
@@ -97,7 +99,7 @@ class Units:
     async def table(self):
         self.pin("any_output").value = not self.any_output
         while True:
-            await self.wait(lambda: int(self.pin("owner").value) == Owner.ROWS)
+            await self.wait(lambda: int(self.pin("rows_next").value))
             await self.rest()
             self.pin("any_output").value = self.any_output
             await self.pulse("table_done")
@@ -106,9 +108,28 @@ class Units:
         while True:
             await self.wait(lambda: int(self.pin(f"{kind}_start").value))
             await self.rest()
+            matmul = kind == "unit" and int(self.pin("op").value) == Op.MATMUL
             await self.pulse(f"{kind}_ready")
+            if matmul:
+                cocotb.start_soon(self.engine())
+                continue
             await self.rest()
             await self.pulse(f"{kind}_done")
+
+
+    async def engine(self):
+        """Busy for some time after a matrix is given to it."""
+        self.pin("engine_busy").value = 1
+        for _ in range(self.rng.randrange(1, 40) if self.slow else 9):
+            await self.edge
+        self.pin("engine_busy").value = 0
+
+
+def uses_engine(word) -> bool:
+    """Whether a descriptor must not start while the engine has a matrix."""
+    op, mode, target = word & 255, word >> 8 & 255, word >> 24 & 255
+    return op in (Op.MATMUL, Op.HEAD) or op == Op.VEC and (
+        mode == VecMode.NORM or mode == VecMode.QUANT and target == Buffer.ACT)
 
 
 def dispatched(program, any_output):
@@ -119,7 +140,7 @@ def dispatched(program, any_output):
             return events, index
         if item["op"] == Op.HEAD and not any_output:
             continue
-        if item["op"] == Op.VEC and item["a"] in PARTIAL_MODES:
+        if item["op"] == Op.VEC and item["a"] in SCALED:
             events.append(("factor", index, as_word(item)))
         events.append(("unit", index, as_word(item)))
     raise AssertionError("A program ends with END")
@@ -146,11 +167,11 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
     for port, value in (
         *BASES.items(),
         ("rows_count", count),
-        ("stream_beats", beats[0]),
-        ("head_beats", beats[1]),
+        ("stream_words", beats[0]),
+        ("head_words", beats[1]),
     ):
         getattr(dut, f"{name}__{port}").value = value
-    total = beats[0] + (beats[1] if any_output else 0)
+    total = 2 * (beats[0] + (beats[1] if any_output else 0))
     units = Units(dut, name, any_output, traffic != "flat out")
     recorder = Recorder(dut, name, WATCHED)
     cocotb.start_soon(pulse(dut, name, "start"))
@@ -181,14 +202,19 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
     assert [(kind, recorder["index"][now], recorder["descriptor"][now]) for now, kind in starts] == events
     assert all(recorder["op"][now] == recorder["descriptor"][now] & 255 for now, _ in starts)
     assert len(recorder.cycles("completed")) == completed and len(recorder.cycles("table_start")) == 1
-    for kind in ("unit", "factor"):
-        for now in recorder.cycles(f"{kind}_start"):
-            assert recorder["owner"][now] == (Owner.UNIT if kind == "unit" else Owner.SEQUENCER)
+    for now in recorder.cycles("unit_start"):
+        assert recorder["running"][now]
+        assert not (recorder["engine_busy"][now] and uses_engine(recorder["descriptor"][now])), "The engine is still busy"
+    for now in recorder.cycles("done"):
+        assert not recorder["engine_busy"][now]
+    waited = [now for now in recorder.cycles("engine_wait") if not recorder["engine_busy"][now]]
+    assert not waited
     for done in recorder.cycles("unit_done"):
         after = [(now, kind) for now, kind in starts if now > done]
         if (
             after
             and after[0][1] == "unit"
+            and not recorder["engine_busy"][done + 2]
             and recorder["index"][after[0][0]] == recorder["index"][done] + 1
             and (recorder["index"][done] + 1) % FETCH_DESCRIPTORS
         ):
@@ -219,17 +245,17 @@ async def runs(dut, name, traffic):
 
 def illegal(rng, sizes):
     """Descriptors that no unit may see."""
-    group, inputs = sizes["max_group"], sizes["max_inputs"]
+    inputs = sizes["max_inputs"]
     yield from (descriptor(op, rng) for op in (10, 11, 128, 255))
     for op, limit in LIMITS.items():
         yield from (descriptor(op, rng, length=length) for length in (0, limit + 1, limit | 1 << 20, 1 << 31))
     yield from (
         descriptor(Op.VEC, rng, **{field: value})
-        for field, value in (("a", 8), ("a", 255), ("b", 3), ("b", 128), ("c", 8), ("c", 255))
+        for field, value in (("a", 7), ("a", 255), ("b", 3), ("b", 128), ("c", 8), ("c", 255))
     )
     for op in (Op.MATMUL, Op.HEAD):
         yield from (descriptor(op, rng, offset=offset) for offset in (0, inputs + 1, 1 << 16))
-    yield from (descriptor(Op.ATTENTION, rng, b=b) for b in (0, group + 1, 255))
+    yield from (descriptor(op, rng, c=c) for op in (Op.ATTENTION, Op.KV_STORE) for c in (0, 3, 255))
 
 
 @cocotb.test()
@@ -247,7 +273,7 @@ async def refuses_descriptors(dut, name):
             FETCH_DESCRIPTORS * DESCRIPTOR.itemsize, b"\0"
         )
         stream = beats_of(raw[: FETCH_DESCRIPTORS * DESCRIPTOR.itemsize], SETS[name]["beat_bytes"])
-        for port, value in (*BASES.items(), ("rows_count", 1), ("stream_beats", 1)):
+        for port, value in (*BASES.items(), ("rows_count", 1), ("stream_words", 1)):
             getattr(dut, f"{name}__{port}").value = value
         units, recorder = Units(dut, name, True, False), Recorder(dut, name, WATCHED)
         cocotb.start_soon(pulse(dut, name, "start"))

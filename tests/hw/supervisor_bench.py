@@ -6,20 +6,21 @@ import cocotb
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from terntable.hw.spec.program import Fault, Op
-from terntable.hw.spec.registers import STATUS_BUSY, STATUS_DONE, STATUS_ERROR
-from terntable.hw.supervisor import Supervisor
+from terntable.hw.spec.registers import COUNTERS, STATUS_BUSY, STATUS_DONE, STATUS_ERROR
+from terntable.hw.supervisor import EVENTS, Supervisor
 from tests.hw.bench.streams import SEED, start
 from tests.hw.port_models import Recorder
+from tests.hw.test_supervisor import SETS
 
 
 class Pins:
-    """The supervisor, cycle by cycle."""
+    """A supervisor, cycle by cycle."""
 
-    def __init__(self, dut):
-        self.dut, self.edge = dut, RisingEdge(dut.supervisor_clk)
+    def __init__(self, dut, unit):
+        self.dut, self.unit, self.edge = dut, unit, RisingEdge(getattr(dut, f"{unit}_clk"))
 
     def pin(self, name):
-        return getattr(self.dut, f"supervisor__{name}")
+        return getattr(self.dut, f"{self.unit}__{name}")
 
     async def cycle(self, **values):
         """What the unit shows in a cycle in which these inputs pulse."""
@@ -41,9 +42,9 @@ class Pins:
         return await self.cycle()
 
 
-async def supervisor(dut):
-    await start(dut, "supervisor")
-    return Pins(dut)
+async def supervisor(dut, unit="four"):
+    await start(dut, unit)
+    return Pins(dut, unit)
 
 
 @cocotb.test()
@@ -102,8 +103,8 @@ async def dead_bus_is_left(dut, end):
     pins = await supervisor(dut)
     await pins.cycle(start=1)
     await pins.cycle(fault=Fault.READ_ERROR, index=3)
-    seen = Recorder(dut, "supervisor", ["status", "clear", "abort"])
-    await ClockCycles(dut.supervisor_clk, Supervisor.DRAIN_CYCLES + 5)
+    seen = Recorder(dut, "four", ["status", "clear", "abort"])
+    await ClockCycles(dut.four_clk, Supervisor.DRAIN_CYCLES + 5)
     seen.stop()
     assert seen["status"].index(STATUS_ERROR) == Supervisor.DRAIN_CYCLES + 1
     assert not any(seen["clear"]) and all(seen["abort"])
@@ -167,8 +168,11 @@ async def reset_leaves_nothing(dut, when):
         await pins.cycle(fault=Fault.BAD_WEIGHT, index=5)
         for _ in range({"error": 6, "aborting": 1, "clearing": 4}[when]):
             await pins.cycle(drained=1)
+    if when in ("idle", "done", "error"):
+        # The counters are a cycle behind.
+        await pins.cycle(drained=1)
     cycles = int(pins.pin("cycles").value)
-    clear = Recorder(dut, "supervisor", ["clear"])
+    clear = Recorder(dut, "four", ["clear"])
     await pins.cycle(reset=1, drained=1)
     for _ in range(8):
         await pins.cycle(drained=1)
@@ -183,41 +187,53 @@ async def reset_leaves_nothing(dut, when):
 
 
 @cocotb.test()
-async def counts(dut):
-    """Every counter, from the doorbell to the end; a new pass starts them at zero, and rest keeps them."""
-    pins, rng = await supervisor(dut), random.Random(SEED)
-    unit_of = {
-        Op.MATMUL: "matmul_cycles",
-        Op.VEC: "vector_cycles",
-        Op.SCALAR: "vector_cycles",
-        Op.ATTENTION: "attention_cycles",
-        Op.KV_STORE: "attention_cycles",
-        Op.MOVE: "attention_cycles",
-        Op.HEAD: "head_cycles",
-    }
-    bytes_of = {"stream_beat": "stream_bytes", "read_beat": "read_bytes", "write_beat": "write_bytes"}
-    pins.pin("beat_bytes").value = 64
-    for length in (150, 60):
-        model = dict.fromkeys(
-            ("cycles", "stream_stalls", "descriptors", *unit_of.values(), *bytes_of.values()), 0
-        )
-        await pins.cycle(start=1, read_beat=1, completed=1)
+@cocotb.parametrize(name=list(SETS))
+async def counts(dut, name):
+    """Every counter, from the doorbell to the end; a new pass starts them at zero, also at once, and rest keeps them."""
+    pins, rng = await supervisor(dut, name), random.Random(SEED)
+    ports, size = SETS[name]["ports"], SETS[name]["port_bytes"]
+    units = {Op.VEC: "vector_cycles", Op.SCALAR: "scalar_cycles", Op.ATTENTION: "attention_cycles", Op.KV_STORE: "store_cycles",
+             Op.MOVE: "store_cycles", Op.EMBED: "load_cycles", Op.ROPE: "load_cycles", Op.HEAD: "head_cycles"}
+    noise = {"stream_beats": (1 << ports) - 1, "data_beats": 1, "write_beat": 1, "completed": 1, "unit_running": 1,
+             "running_op": Op.HEAD, **{f"{event}_event": 1 for event in EVENTS}}
+    for length, rest in ((150, 0), (60, 4), (1, 4), (250, 4)):
+        model = dict.fromkeys(COUNTERS, 0)
+        await pins.cycle(start=1, **noise)
         for now in range(length):
-            inputs = {
-                name: rng.randrange(2) for name in (*bytes_of, "stream_stall", "completed", "unit_running")
-            }
-            inputs["running_op"], inputs["finished"] = rng.choice(list(Op)), int(now == length - 1)
-            await pins.cycle(**inputs)
+            bits = {key: rng.randrange(2) for key in noise if key not in ("stream_beats", "data_beats", "running_op")}
+            stream, data, op = rng.randrange(1 << ports), rng.randrange(1 << ports), rng.choice(list(Op))
+            await pins.cycle(**bits, stream_beats=stream, data_beats=data, running_op=op, finished=int(now == length - 1))
             model["cycles"] += 1
-            model["stream_stalls"] += inputs["stream_stall"]
-            model["descriptors"] += inputs["completed"]
-            for name, counter in bytes_of.items():
-                model[counter] += 64 * inputs[name]
-            if inputs["unit_running"] and inputs["running_op"] in unit_of:
-                model[unit_of[inputs["running_op"]]] += 1
-        await pins.cycle(
-            stream_beat=1, read_beat=1, write_beat=1, completed=1, unit_running=1, running_op=Op.HEAD
-        )
-        await ReadOnly()
-        assert {name: int(pins.pin(name).value) for name in model} == model
-        await pins.edge
+            model["descriptors"] += bits["completed"]
+            for event in EVENTS:
+                model[event] += bits[f"{event}_event"]
+            for counter, beats in (("stream_bytes", stream.bit_count()), ("read_bytes", data.bit_count()),
+                                   ("write_bytes", bits["write_beat"])):
+                model[counter] += size * beats
+            for port in range(ports):
+                model[f"port{port}_bytes"] += size * ((stream >> port & 1) + (data >> port & 1))
+            if bits["unit_running"] and op in units:
+                model[units[op]] += 1
+        for _ in range(rest):
+            await pins.cycle(**noise)
+        if rest:
+            await ReadOnly()
+            assert {counter: int(pins.pin(counter).value) for counter in model} == model
+            await pins.edge
+
+
+@cocotb.test()
+async def counts_no_reset(dut):
+    """What a stopping pass still does counts, until a reset ends it."""
+    pins = await supervisor(dut)
+    await pins.cycle(start=1)
+    for _ in range(10):
+        await pins.cycle(word_stalls_event=1)
+    await pins.cycle(word_stalls_event=1, fault=Fault.NUMERIC)
+    for _ in range(5):
+        await pins.cycle(word_stalls_event=1)
+    await pins.cycle(word_stalls_event=1, reset=1)
+    for _ in range(5):
+        await pins.cycle(word_stalls_event=1)
+    await ReadOnly()
+    assert int(pins.pin("word_stalls").value) == int(pins.pin("cycles").value) == 17

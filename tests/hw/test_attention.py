@@ -9,21 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from terntable.hw.attention import Attention
+from terntable.hw.attention_convert import AttentionConvert
+from terntable.hw.attention_factors import AttentionFactors
+from terntable.hw.attention_weights import AttentionWeights
+from terntable.hw.column_memory import ColumnMemory
 from terntable.hw.float_to_fixed import FloatToFixed
-from terntable.hw.int8_array import Int8Array
+from terntable.hw.int8_array import ArrayPort, Int8Array
 from terntable.hw.kernel import KernelStream
-from terntable.hw.regroup import RegroupMemory
+from terntable.hw.spec.config import PRESETS
 from terntable.models.golden import float32
-from terntable.models.golden.attention import attention, cycles, maximum, visible
+from terntable.models.golden.attention import attention, maximum, visible
+from terntable.models.golden.attention_cycles import AttentionTiming, cycles
 from terntable.models.golden.exp2 import exp2_negative
 from terntable.models.golden.float_to_fixed import LARGEST, float_to_fixed
 
 SETS = {
-    "least": {"rows": 1, "lanes": 1, "beat_bytes": 8, "max_context": 32, "max_head_dim": 5, "max_heads": 1},
-    "odd": {"rows": 3, "lanes": 2, "beat_bytes": 16, "max_context": 20, "max_head_dim": 36, "max_heads": 5,
-            "max_group": 3},
-    "wide": {"rows": 2, "lanes": 4, "beat_bytes": 8, "max_context": 70, "max_head_dim": 24, "max_heads": 4},
+    "planes": {"rows": 8, "lanes": 2, "beat_bytes": 8, "port_bytes": 8, "max_context": 40, "max_head_dim": 64,
+               "scale_slots": 5, "query_words": 70},
+    "odd": {"rows": 3, "lanes": 2, "beat_bytes": 16, "port_bytes": 8, "max_context": 70, "max_head_dim": 40,
+            "scale_slots": 6, "query_words": 100},
+    "wide": {"rows": 2, "lanes": 2, "beat_bytes": 64, "port_bytes": 16, "max_context": 150, "max_head_dim": 96,
+             "scale_slots": 4, "query_words": 200},
 }
+
+#: Records of each: heads, columns of a head, slots.
+RECORDS = {
+    "planes": [(1, 64, 9), (1, 64, 1), (2, 12, 40), (2, 20, 7)],
+    "odd": [(1, 24, 70), (2, 24, 17), (2, 8, 30), (2, 40, 9)],
+    "wide": [(2, 96, 20), (1, 96, 9), (1, 64, 3), (2, 96, 2)],
+}
+
+
+def timing(*, rows: int, lanes: int, beat_bytes: int, **_: int) -> AttentionTiming:
+    """Latencies of the parts of an instance."""
+    port = ArrayPort(rows=rows, lanes=beat_bytes, load_lanes=lanes)
+    return AttentionTiming(dot=port.dot_latency, unload=port.unload_latency, gap=port.unload_gap,
+                           floats=AttentionConvert.FLOAT, convert=AttentionConvert.LATENCY, weight=AttentionWeights.MEET,
+                           divide=rows + AttentionFactors.DIVIDE)
 
 
 class AttentionRig(wiring.Component):
@@ -31,17 +53,14 @@ class AttentionRig(wiring.Component):
 
     def __init__(self, **sizes: int):
         self.attention = unit = Attention(**sizes)
-        rows, beat = sizes["rows"], sizes["beat_bytes"]
-        columns = unit.sizes.max_heads * unit.sizes.beats * beat
-        self.array = Int8Array(rows=rows, lanes=beat)
-        self.queries = RegroupMemory(rows=rows, lanes=1, beat=beat, width=8, depth=columns)
-        members = unit.signature.members
-        queries = self.queries.signature.members
+        rows, lanes = sizes["rows"], sizes["lanes"]
+        self.array = Int8Array(rows=rows, lanes=sizes["beat_bytes"], load_lanes=lanes)
+        self.queries = ColumnMemory(rows=rows, lanes=lanes, width=8, depth=sizes["query_words"])
+        members, queries = unit.signature.members, self.queries.signature.members
         super().__init__({
-            **{name: members[name] for name in ("command", "prefix", "mask", "kv", "o", "busy", "done")},
-            "write_valid": In(1), "write_column": queries["write_column"],
-            "write_data": queries["write_data"],
-            "scales": In(32 * rows * (unit.sizes.max_heads + 2)),
+            **{name: members[name] for name in ("command", "prefix", "mask", "kv", "o", "busy", "done", "wait_data")},
+            "write_rows": queries["write_rows"], "write_address": queries["write_address"],
+            "write_data": queries["write_data"], "scales": In(32 * rows * sizes["scale_slots"]),
         })
 
     def elaborate(self, platform):
@@ -54,12 +73,12 @@ class AttentionRig(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(unit, name))
         m.d.comb += [
             unit.prefix.eq(self.prefix), unit.mask.eq(self.mask),
-            self.busy.eq(unit.busy), self.done.eq(unit.done),
-            queries.write_valid.eq(self.write_valid), queries.write_column.eq(self.write_column),
-            queries.write_data.eq(self.write_data), queries.read_word.eq(unit.query_word),
-            unit.query_data.eq(queries.read_data),
+            self.busy.eq(unit.busy), self.done.eq(unit.done), self.wait_data.eq(unit.wait_data),
+            queries.write_rows.eq(self.write_rows), queries.write_address.eq(self.write_address),
+            queries.write_data.eq(self.write_data), queries.read_enable.eq(1),
+            queries.read_address.eq(unit.query_address), Value.cast(unit.query_data).eq(Value.cast(queries.read_data)),
         ]
-        m.d.sync += unit.scales_data.eq(self.scales.word_select(unit.scales_address, 32 * unit.sizes.rows))
+        m.d.sync += unit.slot_data.eq(self.scales.word_select(unit.slot_address, 32 * unit.sizes.rows))
         return m
 
 
@@ -77,13 +96,15 @@ def test_fixed_point_matches_twin(simulate):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"rows": 65}, "rows must be 1..64, not 65"),
-    ({"lanes": 3}, "lanes must be a power of two of at least 1, not 3"),
-    ({"lanes": 32}, "lanes must be at most beat_bytes = 16, not 32"),
+    ({"lanes": 3}, "lanes must be a power of two of at least 2, not 3"),
+    ({"lanes": 8}, "lanes must be a power of two of at least 4 x load_lanes = 32, not 16"),
     ({"beat_bytes": 4}, "beat_bytes must be a power of two of at least 8, not 4"),
+    ({"port_bytes": 32}, "port_bytes must be at most beat_bytes = 16, not 32"),
     ({"max_context": 0}, "max_context must be 1..65535, not 0"),
+    ({"max_context": 4097}, "max_context must be at most 4096, what sums of 36 bits hold, not 4097"),
     ({"max_head_dim": 1025}, "max_head_dim must be 1..1024, not 1025"),
-    ({"max_heads": 256}, "max_heads must be 1..255, not 256"),
-    ({"max_group": 6}, "max_group must be 1..5, not 6"),
+    ({"scale_slots": 257}, "scale_slots must be 1..256, not 257"),
+    ({"query_words": 0}, "query_words must be 1..65536, not 0"),
 ])
 def test_sizes_checked(change, message):
     with pytest.raises(ValueError, match=message):
@@ -182,7 +203,14 @@ def test_rows_that_see_nothing_and_invalid_rows():
         assert not float32.is_invalid(attention(**broken)[3]).any()
 
 
-def test_cycles_grow_by_record():
-    sizes = {"heads": 2, "head_dim": 16, "beat_bytes": 8, "max_group": 2}
-    one, two = (cycles(slots=slots, **sizes) for slots in (200, 201))
-    assert two - one == 2 * 2 * 2 + 1
+@pytest.mark.parametrize(("pack", "head_dim", "slots"), [(2, 96, 128), (2, 96, 1024), (1, 128, 128), (1, 128, 2048)])
+def test_little_besides_the_beats(pack, head_dim, slots):
+    """BitNet 0.73B's records and 2B-4T's on the large instance: beats, emptying, and a fixed rest."""
+    config = PRESETS["kv260"]
+    sizes = {"rows": config.rows, "lanes": config.lanes, "beat_bytes": config.beat_bytes, "port_bytes": config.port_bytes}
+    planes = pack * head_dim // config.beat_bytes
+    beats = 2 * planes * slots + slots * config.port_bytes // config.beat_bytes
+    emptying = planes * config.beat_bytes // config.lanes
+    del sizes["rows"]
+    took = cycles(slots=slots, pack=pack, head_dim=head_dim, **sizes, timing=timing(rows=config.rows, **sizes))
+    assert took <= beats + emptying + 150

@@ -1,15 +1,14 @@
-"""terntable.hw.column_memory, column_reader and half_to_float: the path of columns through memories."""
+"""terntable.hw.column_memory and half_to_float: the path of columns into memories."""
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.column_memory import ColumnMemory
-from terntable.hw.column_reader import ColumnReader
 from terntable.hw.half_to_float import HalfToFloat
-from terntable.hw.shapes import columns
 from terntable.hw.spec.numbers import INVALID
 from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.half_to_float import half_to_float
@@ -19,6 +18,10 @@ SETS = {
     "odd": {"rows": 3, "lanes": 2, "width": 8, "depth": 5},
     "wide": {"rows": 8, "lanes": 4, "width": 32, "depth": 64},
 }
+
+#: The same in one memory for all rows.
+WHOLE = {f"whole_{name}": {**sizes, "by_row": False, "style": style}
+         for (name, sizes), style in zip(SETS.items(), ("auto", "block", "ultra"), strict=True)}
 
 #: Converters side by side, so that all 65536 numbers take few steps.
 CONVERTERS = 32
@@ -41,15 +44,8 @@ class Converters(wiring.Component):
 
 
 def units():
-    memories = {f"memory_{name}": ColumnMemory(**sizes) for name, sizes in SETS.items()}
-    readers = {
-        f"reader_{name}": ColumnReader(
-            shape=columns(rows=sizes["rows"], lanes=sizes["lanes"], width=sizes["width"]),
-            depth=sizes["depth"],
-        )
-        for name, sizes in SETS.items()
-    }
-    return {**memories, **readers, "half": Converters()}
+    memories = {f"memory_{name}": ColumnMemory(**sizes) for name, sizes in (SETS | WHOLE).items()}
+    return {**memories, "half": Converters()}
 
 
 def test_matches_model(simulate):
@@ -62,9 +58,17 @@ def test_memory_sizes_checked(name):
         ColumnMemory(**{**SETS["odd"], name: 0})
 
 
-def test_reader_depth_checked():
-    with pytest.raises(ValueError, match="depth must be a positive integer, not 0"):
-        ColumnReader(shape=8, depth=0)
+def test_memory_style_checked():
+    with pytest.raises(ValueError, match="style must be one of auto, distributed, block, ultra, not 'fast'"):
+        ColumnMemory(**SETS["odd"], style="fast")
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_memory_style_reaches_the_tools(by_row):
+    """Every memory carries the attribute, and `auto` none."""
+    text = rtlil.convert(ColumnMemory(**SETS["odd"], by_row=by_row, style="ultra"))
+    assert text.count('attribute \\ram_style "ultra"') == (SETS["odd"]["rows"] if by_row else 1)
+    assert "ram_style" not in rtlil.convert(ColumnMemory(**SETS["odd"], by_row=by_row))
 
 
 def test_twin_against_the_format():

@@ -40,12 +40,6 @@ def test_reciprocal():
     assert float32.reciprocal(np.float32(-4)) == -0.25
 
 
-@pytest.mark.parametrize("scale", [1, 2])
-def test_inverse_sqrt(scale):
-    x = SIGNIFICANDS * np.float32(scale)
-    assert ulps(float32.inverse_sqrt(x), 1 / np.sqrt(x.astype(np.float64))).max() <= 1.5
-
-
 @pytest.mark.parametrize(("low", "high"), [(-87.3, 88.7), (-1, 1), (-1e-3, 1e-3)])
 def test_exp(low, high):
     x = np.sort(np.random.default_rng(7).uniform(low, high, 500_000).astype(np.float32))

@@ -38,7 +38,7 @@ def test_two_operands(harness, name):
     assert_same(name, got, float32.to_bits(twin), a, b)
 
 
-@pytest.mark.parametrize("name", ["sqrt", "inverse_sqrt", "reciprocal", "exp", "sigmoid"])
+@pytest.mark.parametrize("name", ["sqrt", "reciprocal", "exp", "sigmoid"])
 def test_one_operand(harness, name):
     rng = np.random.default_rng(SEED + 1)
     # Patterns of every kind, and as many numbers where the exponential is neither 0 nor too large.

@@ -4,52 +4,58 @@ import struct
 
 import numpy as np
 import pytest
-from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.head import COMMAND, Head, logit_item
+from terntable.hw.column_memory import ColumnMemory
+from terntable.hw.head import COMMAND, Head
+from terntable.hw.head_feed import HeadFeed
+from terntable.hw.head_logits import LOGIT, HeadLogits
+from terntable.hw.head_sums import HeadSums, sum_bits
 from terntable.hw.int8_array import Int8Array
-from terntable.hw.regroup import RegroupMemory
+from terntable.hw.shapes import per_row
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import head_beats
+from terntable.hw.spec.layout import head_words
 from terntable.models.golden.float32 import from_int, mul
 from terntable.models.golden.float_bits import to_bits
-from terntable.models.golden.head import beats, logits
+from terntable.models.golden.head import logits, words
 
-SETS = {"least": {"rows": 1, "beat_bytes": 8, "max_hidden": 9, "max_vocab": 40},
-        "tiny": {"rows": 4, "beat_bytes": 16, "max_hidden": 48, "max_vocab": 64},
-        "wide": {"rows": 3, "beat_bytes": 32, "max_hidden": 100, "max_vocab": 50}}
+SETS = {"least": {"rows": 1, "beat_bytes": 8, "lanes": 2, "max_hidden": 25, "max_vocab": 100},
+        "odd": {"rows": 3, "beat_bytes": 16, "lanes": 2, "max_hidden": 71, "max_vocab": 100},
+        "wide": {"rows": 1, "beat_bytes": 64, "lanes": 2, "max_hidden": 200, "max_vocab": 400}}
 
 
 class HeadWithArray(wiring.Component):
     """The head, its multipliers and the memory of its activations, which `write_...` fills."""
 
-    def __init__(self, *, rows: int, beat_bytes: int, max_hidden: int, max_vocab: int):
-        self.head = Head(rows=rows, beat_bytes=beat_bytes, max_hidden=max_hidden, max_vocab=max_vocab)
-        self.array = Int8Array(rows=rows, lanes=beat_bytes)
-        self.memory = RegroupMemory(rows=rows, lanes=2, beat=beat_bytes, width=16, depth=max_hidden)
+    def __init__(self, **sizes: int):
+        self.head = Head(**sizes)
+        rows, lanes = sizes["rows"], sizes["lanes"]
+        self.array = Int8Array(rows=rows, lanes=sizes["beat_bytes"], load_lanes=lanes)
+        # No word past the inputs: what an address beyond the end reads must not matter.
+        self.memory = ColumnMemory(rows=rows, lanes=lanes, width=16, depth=-(-sizes["max_hidden"] // lanes))
+        members = self.memory.signature.members
         super().__init__({
-            "command": In(stream.Signature(COMMAND)), "d": In(data.ArrayLayout(32, rows)),
-            "weights": In(stream.Signature(8 * beat_bytes)), "busy": Out(1), "done": Out(1),
-            "o": Out(stream.Signature(logit_item(rows=rows))),
-            **{name: self.memory.signature.members[name]
-               for name in ("write_valid", "write_column", "write_data")},
+            "command": In(stream.Signature(COMMAND)), "count": In(8), "d": In(per_row(rows=rows)),
+            "weights": In(stream.Signature(16 * sizes["beat_bytes"])), "o": Out(stream.Signature(LOGIT)),
+            "busy": Out(1), "done": Out(1), "wait_word": Out(1),
+            **{name: members[name] for name in ("write_rows", "write_address", "write_data")},
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.head, m.submodules.array, m.submodules.memory = head, array, memory = \
-            self.head, self.array, self.memory
+        m.submodules.head, m.submodules.array, m.submodules.memory = head, array, memory = self.head, self.array, self.memory
         wiring.connect(m, head.array, array)
         for name in ("command", "weights"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(head, name))
         wiring.connect(m, head.o, wiring.flipped(self.o))
         m.d.comb += [
-            head.d.eq(self.d), self.busy.eq(head.busy), self.done.eq(head.done),
-            memory.read_word.eq(head.act_word), head.act_data.eq(memory.read_data),
-            memory.write_valid.eq(self.write_valid), memory.write_column.eq(self.write_column),
-            memory.write_data.eq(self.write_data),
+            head.count.eq(self.count), head.d.eq(self.d),
+            *(getattr(self, name).eq(getattr(head, name)) for name in ("busy", "done", "wait_word")),
+            memory.read_enable.eq(1), memory.read_address.eq(head.act_address),
+            head.act_data.as_value().eq(memory.read_data.as_value()),
+            *(getattr(memory, name).eq(getattr(self, name)) for name in ("write_rows", "write_address", "write_data")),
         ]
         return m
 
@@ -77,24 +83,24 @@ def test_twin_against_integers(rows, inputs, vocab):
             assert to_bits(result[r, v]) == to_bits(mul(from_int(np.array(total)), mul(scale[v], d[r])))
 
 
-@pytest.mark.parametrize("inputs,vocab,beat_bytes", [(1, 1, 8), (16, 6, 16), (17, 5, 8)])
+@pytest.mark.parametrize("inputs,vocab,beat_bytes", [(1, 1, 8), (16, 6, 16), (17, 9, 8), (65, 70, 64)])
 def test_stream(inputs, vocab, beat_bytes):
-    """Read back byte by byte as docs/program.md describes it."""
+    """Read back byte by byte: scales, then column word by column word."""
     _, weight, scale, _ = vectors(1, inputs, vocab, 4)
-    stream_ = beats(weight, scale, beat_bytes)
-    config = HardwareConfig(name="here", beat_bytes=beat_bytes, max_hidden=32, max_vocab=32)
-    assert stream_.shape == (head_beats(inputs, vocab, config), beat_bytes)
+    stream_ = words(weight, scale, beat_bytes)
+    config = HardwareConfig(name="here", beat_bytes=beat_bytes, max_hidden=128, max_vocab=128)
+    assert stream_.shape == (head_words(inputs, vocab, config), 2 * beat_bytes)
     raw, at = stream_.tobytes(), 0
-    block, padded = beat_bytes // 4, -(-inputs // beat_bytes) * beat_bytes
-    for first in range(0, vocab, block):
-        scales = struct.unpack_from(f"<{block}f", raw, at)
-        at += beat_bytes
-        for v in range(first, first + block):
-            row = list(struct.unpack_from(f"{padded}b", raw, at))
-            at += padded
-            real = v < vocab
-            assert scales[v - first] == (float(scale[v]) if real else 0)
-            assert row == (weight[v].tolist() if real else [0] * inputs) + [0] * (padded - inputs)
+    for first in range(0, vocab, beat_bytes):
+        scales = struct.unpack_from(f"<{beat_bytes}f", raw, at)
+        at += 4 * beat_bytes
+        assert list(scales) == [*scale[first:first + beat_bytes], *[0] * (first + beat_bytes - vocab)]
+        for column in range(0, inputs, beat_bytes):
+            for v in range(first, first + beat_bytes):
+                beat = list(struct.unpack_from(f"{beat_bytes}b", raw, at))
+                at += beat_bytes
+                real = weight[v, column:column + beat_bytes].tolist() if v < vocab else []
+                assert beat == real + [0] * (beat_bytes - len(real))
     assert at == len(raw)
 
 
@@ -109,10 +115,26 @@ def test_twin_checks():
 @pytest.mark.parametrize("change,message", [
     ({"beat_bytes": 12}, "beat_bytes must be a power of two of at least 8, not 12"),
     ({"beat_bytes": 4}, "beat_bytes must be"), ({"max_hidden": 0}, "max_hidden must be 1..65535, not 0"),
-    ({"max_vocab": 0}, "max_vocab must be"), ({"rows": 0}, "rows must be at least 1, not 0")])
+    ({"max_vocab": 0}, "max_vocab must be"), ({"rows": 0}, "rows must be a positive integer, not 0"),
+    ({"lanes": 8}, "lanes must be a power of two of at least 4 x load_lanes = 32, not 16")])
 def test_parameters_checked(change, message):
     with pytest.raises(ValueError, match=message):
-        Head(**{**SETS["tiny"], **change})
+        Head(**{**SETS["odd"], **change})
+
+
+@pytest.mark.parametrize("part,sizes,message", [
+    (HeadSums, {"rows": 1, "block": 12, "dot_bits": 26, "bits": 30, "depth": 32}, "block must be a power of two of at least 8"),
+    (HeadSums, {"rows": 1, "block": 8, "dot_bits": 26, "bits": 30, "depth": 12}, "depth must be a power of two, not 12"),
+    (HeadLogits, {"rows": 1, "bits": 30, "block": 8, "depth": 12, "max_vocab": 9}, "depth must be a power of two, not 12"),
+    (HeadFeed, {"rows": 1, "lanes": 2, "beat_bytes": 8, "words": 0}, "words must be a positive integer, not 0")])
+def test_part_parameters_checked(part, sizes, message):
+    with pytest.raises(ValueError, match=message):
+        part(**sizes)
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 1536, 2560])
+def test_sums_fit(inputs):
+    assert -1 << (sum_bits(inputs) - 1) <= -inputs * 128 * 32767 and inputs * 128 * 32768 < 1 << (sum_bits(inputs) - 1)
 
 
 def test_matches_twin(simulate):

@@ -7,25 +7,12 @@ from terntable.hw.head_unit import HeadUnit
 from terntable.hw.int8_array import Int8Array
 from terntable.hw.spec.config import HardwareConfig
 
-SMALL = {
-    "max_intermediate": 64,
-    "max_heads": 1,
-    "max_kv_heads": 1,
-    "max_group": 1,
-    "max_head_dim": 8,
-    "max_context": 8,
-    "max_qkv": 32,
-}
 SETS = {
-    "least": HardwareConfig(
-        name="least", rows=1, beat_bytes=8, lanes=2, max_hidden=10, max_vocab=64, top_k=1, **SMALL
-    ),
-    "odd": HardwareConfig(
-        name="odd", rows=3, beat_bytes=16, lanes=2, max_hidden=40, max_vocab=160, top_k=3, **SMALL
-    ),
-    "wide": HardwareConfig(
-        name="wide", rows=2, beat_bytes=32, lanes=4, max_hidden=64, max_vocab=160, top_k=8, **SMALL
-    ),
+    "least": HardwareConfig(name="least", rows=1, beat_bytes=8, ports=1, max_hidden=18, max_vocab=300, top_k=1),
+    "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, ports=2, lanes=4, burst_beats=8, max_hidden=70, max_vocab=300,
+                          top_k=3),
+    "wide": HardwareConfig(name="wide", rows=1, beat_bytes=64, ports=4, burst_beats=16, outputs=8, max_hidden=136, max_vocab=300,
+                           top_k=8),
 }
 
 
@@ -33,10 +20,9 @@ class WithArray(wiring.Component):
     """The unit and its multipliers."""
 
     def __init__(self, config: HardwareConfig):
-        self.head, self.array = HeadUnit(config=config), Int8Array(rows=config.rows, lanes=config.beat_bytes)
-        super().__init__(
-            {name: member for name, member in self.head.signature.members.items() if name != "array"}
-        )
+        self.head = HeadUnit(config=config)
+        self.array = Int8Array(rows=config.rows, lanes=config.beat_bytes, load_lanes=config.lanes)
+        super().__init__({name: member for name, member in self.head.signature.members.items() if name != "array"})
 
     def elaborate(self, platform):
         m = Module()

@@ -1,4 +1,4 @@
-"""Every kernel as a stream unit, and the serial units: data, latency and every cycle in all traffic patterns.
+"""Every kernel as a stream unit: data, latency and every cycle in all traffic patterns.
 
 The arithmetic is tried with many more operands in test_float_units.py; this is about how the units move.
 """
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from terntable.hw.exp2 import Exp2
 from terntable.hw.float_add import FloatAdd
-from terntable.hw.float_divide import FloatDivide
 from terntable.hw.float_exp import FloatExp
 from terntable.hw.float_from_int import FloatFromInt
-from terntable.hw.float_inverse_sqrt import FloatInverseSqrt
 from terntable.hw.float_mul import FloatMul
 from terntable.hw.float_parabola import FloatParabola
+from terntable.hw.float_quotient import FloatQuotient
 from terntable.hw.float_reciprocal import FloatReciprocal
 from terntable.hw.float_sigmoid import FloatSigmoid
 from terntable.hw.float_sqrt import FloatSqrt
@@ -42,7 +41,6 @@ class Unit:
 
     make: Callable[[], wiring.Component]
     vectors: Callable[[int, int], tuple[Words, Words]]
-    serial: bool = False
 
     @property
     def latency(self) -> int:
@@ -132,9 +130,8 @@ UNITS = {
     "exp": Unit(_stream(FloatExp), _one(float32.exp)),
     "reciprocal": Unit(_stream(FloatReciprocal), _one(float32.reciprocal)),
     "sigmoid": Unit(_stream(FloatSigmoid), _one(float32.sigmoid)),
-    "divide": Unit(FloatDivide, _two(float32.div), serial=True),
-    "sqrt": Unit(FloatSqrt, _one(float32.sqrt), serial=True),
-    "inverse_sqrt": Unit(FloatInverseSqrt, _one(float32.inverse_sqrt), serial=True),
+    "quotient": Unit(_stream(FloatQuotient), _two(float32.div)),
+    "sqrt": Unit(_stream(FloatSqrt), _one(float32.sqrt)),
 }
 
 

@@ -1,35 +1,12 @@
-"""terntable.hw.lanes against its twin, cycle by cycle."""
+"""The twin of terntable.hw.lanes against loops over rows and columns; test_vector.py holds the hardware against it."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from terntable.hw.lanes import VectorLanes
-from terntable.models.golden import lanes
+from terntable.models.golden import float32, lanes
 from tests.hw.naive_float import clamped_round, f32
-
-SETS = {"least": {"rows": 1, "lanes": 2}, "odd": {"rows": 3, "lanes": 2}, "wide": {"rows": 1, "lanes": 4}}
-
-
-def units() -> dict[str, VectorLanes]:
-    return {name: VectorLanes(**sizes) for name, sizes in SETS.items()}
-
-
-@pytest.mark.parametrize("rows", [0, -1, 2.0])
-def test_rows_checked(rows):
-    with pytest.raises(ValueError, match="rows must be a positive integer, not"):
-        VectorLanes(rows=rows, lanes=2)
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 8, 2.5])
-def test_lanes_checked(count):
-    with pytest.raises(ValueError, match="lanes must be 2 or 4, not"):
-        VectorLanes(rows=1, lanes=count)
-
-
-def test_matches_twin(simulate):
-    simulate(units(), "tests.hw.lanes_bench")
 
 
 @st.composite
@@ -59,15 +36,13 @@ def test_twin_equals_loop(matrix):
     rows, columns = x.shape
     scaled = each(lambda r, c: f32(f32(g[r][c]) * s[r]), rows, columns).tolist()
 
-    normal, amax = lanes.norm(x, f, y[0])
-    same(normal, each(lambda r, c: f32(f32(a[r][c] * s[r]) * b[0][c]), rows, columns))
+    normal, amax, _ = lanes.norm(x, y[0])
+    same(normal, each(lambda r, c: f32(a[r][c] * b[0][c]), rows, columns))
     assert amax.tolist() == [max(map(abs, row)) for row in normal.tolist()]
-    plain, amax = lanes.dequant(p, f)
-    same(plain, np.array(scaled, np.float32))
-    assert amax.tolist() == [max(map(abs, row)) for row in scaled]
+    plain, amax = lanes.convert(p)
+    same(plain, each(lambda r, c: f32(g[r][c]), rows, columns))
+    assert amax.tolist() == [max(map(abs, row)) for row in plain.tolist()]
     same(lanes.add_scaled(x, p, f), each(lambda r, c: f32(a[r][c] + scaled[r][c]), rows, columns))
-    same(lanes.relu2(p, f), each(lambda r, c: f32(max(scaled[r][c], 0.0) ** 2), rows, columns))
-    same(lanes.multiply(p, f, x), each(lambda r, c: f32(scaled[r][c] * a[r][c]), rows, columns))
     for bits in (8, 16):
         wanted = [[clamped_round(f32(a[r][c] * s[r]), bits) for c in range(columns)] for r in range(rows)]
         assert lanes.quant(x, f, bits).tolist() == wanted
@@ -75,23 +50,49 @@ def test_twin_equals_loop(matrix):
 
 @given(matrices())
 @settings(deadline=None, max_examples=30)
+def test_glu_equals_loop(matrix):
+    x, _, p, f = matrix
+    rows, columns = x.shape[0], x.shape[1] // 2
+    f2 = x[:, 0]
+    g, s, s2 = p.tolist(), f.tolist(), f2.tolist()
+    gates = each(lambda r, c: f32(f32(g[r][2 * c]) * s[r]), rows, columns).tolist()
+    ups = each(lambda r, c: f32(f32(g[r][2 * c + 1]) * s2[r]), rows, columns).tolist()
+    same(lanes.glu(p[:, ::2], p[:, 1::2], f, f2, "relu2"),
+         each(lambda r, c: f32(f32(max(gates[r][c], 0.0) ** 2) * ups[r][c]), rows, columns))
+    weights = float32.sigmoid(np.array(gates, np.float32)).tolist()
+    same(lanes.glu(p[:, ::2], p[:, 1::2], f, f2, "silu"),
+         each(lambda r, c: f32(f32(gates[r][c] * weights[r][c]) * ups[r][c]), rows, columns))
+
+
+def test_glu_of_invalid_and_unknown():
+    huge, one = np.array([[1]], np.int32), np.ones(1, np.float32)
+    invalid = float32.from_bits(np.array([float32.INVALID], np.uint32))
+    for act in ("relu2", "silu"):
+        assert float32.is_invalid(lanes.glu(huge, huge, invalid, one, act)).all()
+        assert float32.is_invalid(lanes.glu(huge, huge, one, invalid, act)).all()
+    with pytest.raises(ValueError, match="act must be relu2 or silu, not 'gelu'"):
+        lanes.glu(huge, huge, one, one, "gelu")
+
+
+@given(matrices())
+@settings(deadline=None, max_examples=30)
 def test_rope_equals_loop(matrix):
-    x, y, _, _ = matrix
+    _, y, p, _ = matrix
     cos, sin = y[:, 0::2], y[:, 1::2]
-    wanted = np.empty_like(x)
-    for r, row in enumerate(x.tolist()):
+    wanted = np.empty_like(y)
+    for r, row in enumerate(lanes.convert(p)[0].tolist()):
         for t, (a, b) in enumerate(zip(row[0::2], row[1::2], strict=True)):
             c, s = float(cos[r, t]), float(sin[r, t])
             wanted[r, 2 * t] = f32(f32(a * c) - f32(b * s))
             wanted[r, 2 * t + 1] = f32(f32(b * c) + f32(a * s))
-    turned, amax = lanes.rope(x, cos, sin)
+    turned, amax = lanes.rope(p, cos, sin)
     same(turned, wanted)
     assert amax.tolist() == np.abs(wanted).max(axis=1).tolist()
 
 
 @given(matrices())
 @settings(deadline=None, max_examples=30)
-def test_sumsq_equals_loop(matrix):
+def test_sum_equals_loop(matrix):
     x = matrix[0]
     wanted = []
     for row in x.tolist():
@@ -102,7 +103,7 @@ def test_sumsq_equals_loop(matrix):
             for i in range(half):
                 partial[i] = f32(partial[i] + partial[i + half])
         wanted.append(partial[0])
-    same(lanes.sumsq(x), np.array(wanted, np.float32))
+    same(lanes.norm(x, x[0])[2], np.array(wanted, np.float32))
 
 
 def test_quant_rejects_invalid():

@@ -1,8 +1,7 @@
-"""terntable.hw.row_table, row_loader and kv_fetch: what a pass reads for its rows."""
+"""terntable.hw.row_table and row_loader: what a pass reads for its rows."""
 
 import pytest
 
-from terntable.hw.kv_fetch import KvFetch
 from terntable.hw.row_loader import RowLoader
 from terntable.hw.row_table import RowTable
 
@@ -16,11 +15,6 @@ LOADERS = {
     "loader_odd": {"rows": 3, "lanes": 2, "beat_bytes": 32, "depth": 40},
     "loader_wide": {"rows": 4, "lanes": 4, "beat_bytes": 16, "depth": 20},
 }
-FETCHES = {
-    "fetch_least": {"beat_bytes": 8},
-    "fetch_odd": {"beat_bytes": 16},
-    "fetch_wide": {"beat_bytes": 64},
-}
 
 
 def test_loads(simulate):
@@ -28,7 +22,6 @@ def test_loads(simulate):
         {
             **{name: RowTable(**sizes) for name, sizes in TABLES.items()},
             **{name: RowLoader(**sizes) for name, sizes in LOADERS.items()},
-            **{name: KvFetch(**sizes) for name, sizes in FETCHES.items()},
         },
         "tests.hw.loading_bench",
     )
@@ -50,8 +43,3 @@ def test_table_sizes_checked(change, message):
 def test_loader_sizes_checked():
     with pytest.raises(ValueError, match="beat_bytes must be a multiple of 4 x lanes = 16, not 8"):
         RowLoader(rows=1, lanes=4, beat_bytes=8, depth=4)
-
-
-def test_fetch_sizes_checked():
-    with pytest.raises(ValueError, match="beat_bytes must be at least 8, which two scales take, not 4"):
-        KvFetch(beat_bytes=4)

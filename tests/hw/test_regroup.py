@@ -6,6 +6,7 @@ from terntable.hw.regroup import RegroupMemory
 
 SETS = {"least": {"rows": 1, "lanes": 1, "beat": 8, "width": 8, "depth": 24},
         "odd": {"rows": 3, "lanes": 2, "beat": 8, "width": 16, "depth": 36},
+        "long": {"rows": 4, "lanes": 2, "beat": 16, "width": 8, "depth": 90},
         "wide": {"rows": 2, "lanes": 8, "beat": 8, "width": 5, "depth": 64}}
 
 

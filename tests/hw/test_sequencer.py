@@ -16,9 +16,9 @@ LIMITS = {
     Op.MOVE: 32,
 }
 SETS = {
-    "least": {"beat_bytes": 8, "rows": 1, "limits": LIMITS, "max_inputs": 80, "max_group": 1},
-    "odd": {"beat_bytes": 16, "rows": 3, "limits": LIMITS, "max_inputs": 80, "max_group": 3},
-    "wide": {"beat_bytes": 64, "rows": 8, "limits": LIMITS, "max_inputs": 80, "max_group": 8},
+    "least": {"beat_bytes": 8, "rows": 1, "limits": LIMITS, "max_inputs": 80},
+    "odd": {"beat_bytes": 16, "rows": 3, "limits": LIMITS, "max_inputs": 80},
+    "wide": {"beat_bytes": 64, "rows": 8, "limits": LIMITS, "max_inputs": 80},
 }
 
 

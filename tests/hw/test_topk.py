@@ -8,7 +8,7 @@ from terntable.hw.topk import TopK
 from terntable.models.golden.float_bits import from_bits, to_bits
 from terntable.models.golden.topk import UNUSED, topk
 
-SETS = {"least": {"rows": 1, "k": 1, "index_bits": 32}, "odd": {"rows": 3, "k": 4, "index_bits": 9},
+SETS = {"least": {"rows": 1, "k": 1, "index_bits": 32}, "odd": {"rows": 3, "k": 5, "index_bits": 9},
         "wide": {"rows": 8, "k": 8, "index_bits": 32}}
 
 #: Patterns around every turn of the order: both zeros, both ends, neighbours.

@@ -4,142 +4,141 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from terntable.models.golden.lookup_array import latency
-from terntable.models.golden.table_builder import BUILD_CYCLES
 from terntable.models.golden.tlmm import cycles, ternary_matmul
-from terntable.quant.beats import BeatGeometry
 from tests.hw.bench.streams import SEED, TRAFFIC, Result, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
-from tests.hw.test_table_builder import Timing
-from tests.hw.test_tlmm import SETS, Product, products
-
-TURNAROUND = 3
-
-#: ``busy`` and ``done`` of each cycle.
-States = list[int]
-BUSY, DONE = 1, 2
+from tests.hw.port_models import Recorder
+from tests.hw.test_tlmm import SETS, Product, geometry_of, products
+from tests.hw.tlmm_timing import FLAGS, EngineTiming
 
 
-def geometry_of(name: str) -> BeatGeometry:
-    return BeatGeometry(beat_bytes=SETS[name]["beat_bytes"], outputs=SETS[name]["lanes"])
-
-
-async def watch(dut, name: str, seen: States) -> None:
-    """Record every cycle from now on."""
+async def activations(dut, name: str, made: list[Product]) -> None:
+    """The activation buffer: each accepted command's columns, and something else past their end."""
+    lanes, edge = SETS[name]["lanes"], RisingEdge(getattr(dut, f"{name}_clk"))
+    memories = []
+    for product in made:
+        rows, columns = product.act.shape
+        filled = np.full((-(-columns // lanes) * lanes, rows), 0x55, np.int8)
+        filled[:columns] = product.act.T
+        memories.append([pack_array(word, 8) for word in filled.reshape(-1, lanes, rows)])
+    pins = {port: getattr(dut, f"{name}__{port}") for port in ("command__valid", "command__ready", "act_enable", "act_address")}
+    data, now = getattr(dut, f"{name}__act_data"), -1
     while True:
         await ReadOnly()
-        busy, done = getattr(dut, f"{name}__busy").value, getattr(dut, f"{name}__done").value
-        seen.append(BUSY * int(busy) + DONE * int(done))
-        await RisingEdge(getattr(dut, f"{name}_clk"))
+        seen = {port: int(pin.value) for port, pin in pins.items()}
+        now += seen["command__valid"] and seen["command__ready"]
+        word = memories[now][seen["act_address"]] if seen["act_enable"] else None
+        await edge
+        if word is not None:
+            data.value = word
 
 
-async def multiply(dut, name: str, product: Product, traffic: str) -> tuple[Result, States]:
-    lanes = SETS[name]["lanes"]
-    outputs, inputs = product.codes.shape
-    sources = {
-        "command": [inputs | outputs << 16],
-        "act": [pack_array(word, 8) for word in product.act.T.reshape(inputs // lanes, lanes, -1)],
-        "weights": [pack_array(beat, 8) for beat in product.beats],
-    }
-    seen: States = []
-    task = cocotb.start_soon(watch(dut, name, seen))
-    result = await exchange_all(dut, name, sources, {}, traffic=traffic, limit=60, linger=15)
-    task.cancel()
-    return result, seen
+def commands(made: list[Product]) -> list[int]:
+    return [product.codes.shape[1] | product.codes.shape[0] << 16 for product in made]
 
 
-async def read_sums(dut, name: str, outputs: int) -> np.ndarray:
-    """Sums ``(rows, outputs)``, an address every cycle."""
-    rows, lanes = SETS[name]["rows"], SETS[name]["lanes"]
-    words = []
-    for address in range(-(-outputs // lanes)):
-        getattr(dut, f"{name}__sums_address").value = address
-        await RisingEdge(getattr(dut, f"{name}_clk"))
-        await ReadOnly()
-        word = int(getattr(dut, f"{name}__sums_data").value)
-        words.append(unpack_array(word, 32, lanes * rows, signed=True))
-        await RisingEdge(getattr(dut, f"{name}_clk"))
-    return np.concatenate(words).reshape(-1, rows)[:outputs].T
+def words_of(made: list[Product]) -> list[int]:
+    return [pack_array(word, 8) for product in made for word in product.words]
 
 
-def check_cycles(result: Result, seen: States, geometry: BeatGeometry, inputs: int, outputs: int) -> None:
-    """Fail unless every ready, ``busy`` and ``done`` is in the cycles that the accepted items call for."""
-    started = result["command"].cycles[0]
-    fed, beaten = set(result["act"].cycles), set(result["weights"].cycles)
-    words, beats = geometry.inputs // geometry.outputs, geometry.row_groups(outputs)
-    tiles = geometry.tiles(inputs)
-    builder = Timing(words)
-    sent, written, taken = 0, 0, 0    # words, entries, beats so far
-    tile_start = -TURNAROUND
-    done = None
-    act, weights, state = [], [], []
-    for now in range(len(seen)):
-        state.append(BUSY * (now > started and (done is None or now < done)) + DONE * (now == done))
-        feeding = now > started and sent < tiles * words
-        padding = sent * geometry.outputs >= inputs
-        act.append(int(feeding and not padding and builder.ready))
-        # A bank is free again once the tile two before has met its last beat.
-        free = written // BUILD_CYCLES < taken // beats + 2
-        standing = taken < tiles * beats and written >= (taken // beats + 1) * BUILD_CYCLES
-        weights.append(int(standing and (taken % beats != 0 or now >= tile_start + TURNAROUND)))
+def check_sums(name: str, made: list[Product], payloads: list[int]) -> None:
+    rows, outputs = SETS[name]["rows"], SETS[name]["outputs"]
+    width = (SETS[name]["max_inputs"] * 128).bit_length() + 1
+    words = [unpack_array(payload, width, outputs * rows, signed=True) for payload in payloads]
+    got = np.concatenate(words).reshape(-1, rows).T
+    expected = np.concatenate([ternary_matmul(product.act, product.codes) for product in made], axis=1)
+    assert got.shape == expected.shape
+    assert (got == expected).all(), f"wrong sums of outputs {np.flatnonzero((got != expected).any(axis=0))}"
 
-        word = feeding and builder.ready and (padding or now in fed)
-        entry = builder.valid and free
-        builder.advance(word, free)
-        sent, written = sent + word, written + entry
-        if now in beaten:
-            tile_start = now if taken % beats == 0 else tile_start
-            taken += 1
-            done = now + latency(geometry.groups) + 3 if taken == tiles * beats else None
-    length = len(result["act"].ready)
-    check_flow("act.ready", result["act"].ready, act[:length])
-    check_flow("weights.ready", result["weights"].ready, weights[:length])
-    check_flow("busy and done", seen, state)
+
+def check_cycles(name: str, result: Result, seen: Recorder, made: list[Product]) -> None:
+    """Fail unless every handshake, read and flag is in the cycle that the neighbours' doings call for."""
+    model = EngineTiming(geometry_of(name), SETS[name]["lanes"], SETS[name].get("queue_words", 16))
+    accepted = dict(zip(result["command"].cycles, made, strict=True))
+    length = len(result.o.ready)
+    expected: dict[str, list[int]] = {flag: [] for flag in FLAGS}
+    for now in range(length):
+        flags = model.show(bool(result["weights"].valid[now]))
+        for flag, value in flags.items():
+            expected[flag].append(value)
+        address = model.advance(bool(result.o.ready[now]))
+        if flags["act_enable"]:
+            assert seen["act_address"][now] == address, f"cycle {now}"
+        if now in accepted:
+            model.start(*accepted[now].codes.shape[::-1])
+    for flag, flow in expected.items():
+        check_flow(flag, seen[flag][:length], flow)
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def matches(dut, name, traffic):
+    """Commands one after the other; sums of one may still be waiting when the next begins."""
     await start(dut, name)
-    sizes, geometry = SETS[name], geometry_of(name)
-    for product in products(sizes["rows"], sizes["lanes"], sizes["beat_bytes"], SEED):
-        outputs, inputs = product.codes.shape
-        result, seen = await multiply(dut, name, product, traffic)
-        assert (await read_sums(dut, name, outputs) == ternary_matmul(product.act, product.codes)).all()
-        assert int(getattr(dut, f"{name}__illegal").value) == 0
-        check_cycles(result, seen, geometry, inputs, outputs)
-        if traffic == "flat out":
-            took = seen.index(DONE) - result["command"].cycles[0]
-            assert took == cycles(inputs, outputs, geometry)
+    made, outputs = products(name, SEED), SETS[name]["outputs"]
+    cocotb.start_soon(activations(dut, name, made))
+    seen = Recorder(dut, name, (*FLAGS, "act_address", "illegal"))
+    sources = {"command": commands(made), "weights": words_of(made)}
+    count = sum(len(product.codes) for product in made) // outputs
+    result = await exchange_all(dut, name, sources, {"o": count}, traffic=traffic, limit=60, linger=30)
+    seen.stop()
+    check_sums(name, made, result.o.payloads)
+    check_cycles(name, result, seen, made)
+    assert not any(seen["illegal"])
+    if traffic == "flat out":
+        begun = result["command"].cycles
+        for product, this, after in zip(made, begun, begun[1:], strict=False):
+            assert after - this == cycles(*product.codes.shape[::-1], geometry_of(name), SETS[name]["lanes"])
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS))
-async def late_beats_meet_in_time(dut, name):
-    """When two tiles of one beat wait for beats, they follow one another as fast as sums allow."""
+async def full_queue_stops_the_engine(dut, name):
+    """Nothing is lost, no word is taken, and the reason is told, while nobody takes the sums."""
     await start(dut, name)
-    sizes, lanes = SETS[name], SETS[name]["lanes"]
-    product = products(sizes["rows"], lanes, sizes["beat_bytes"], SEED)[2]
-    outputs, inputs = product.codes.shape
-    words = [pack_array(word, 8) for word in product.act.T.reshape(inputs // lanes, lanes, -1)]
-    await exchange_all(dut, name, {"command": [inputs | outputs << 16], "act": words}, {},
-                       traffic="flat out", linger=100)
-    result = await exchange_all(dut, name, {"weights": [pack_array(beat, 8) for beat in product.beats]}, {},
-                                traffic="flat out", limit=60, linger=15)
-    assert result["weights"].cycles[:2] == [0, TURNAROUND]
-    assert (await read_sums(dut, name, outputs) == ternary_matmul(product.act, product.codes)).all()
+    sizes = SETS[name]
+    geometry, rng = geometry_of(name), np.random.default_rng(SEED)
+    shape = max(sizes["max_outputs"], geometry.outputs) // geometry.outputs * geometry.outputs, geometry.tile_inputs
+    product = products(name, SEED)[0]
+    product.codes = rng.integers(-1, 2, shape).astype(np.int8)
+    product.act = rng.integers(-128, 128, (sizes["rows"], geometry.tile_inputs)).astype(np.int8)
+    from terntable.quant.beats import pack_matrix
+    product.words = pack_matrix(product.codes, geometry)[0]
+    cocotb.start_soon(activations(dut, name, [product]))
+    seen = Recorder(dut, name, FLAGS)
+    task = cocotb.start_soon(exchange_all(dut, name, {"command": commands([product]), "weights": words_of([product])}, {},
+                                          traffic="flat out", limit=1000))
+    edge = RisingEdge(getattr(dut, f"{name}_clk"))
+    for _ in range(700):
+        await edge
+    assert all(seen["wait_output"][-100:]) and not any(seen["weights__ready"][-100:])
+    result = await exchange_all(dut, name, {}, {"o": len(product.codes) // geometry.outputs}, traffic="flat out", limit=300)
+    await task
+    check_sums(name, [product], result.o.payloads)
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS))
 async def illegal_byte_is_told(dut, name):
+    """By the end of `busy`, in any word, and until the next command."""
     await start(dut, name)
-    sizes = SETS[name]
-    product = products(sizes["rows"], sizes["lanes"], sizes["beat_bytes"], SEED)[3]
-    right = product.beats.copy()
-    for byte, at in ((243, -1), (242, 0), (255, 0)):
-        product.beats = right.copy()
-        product.beats[at, at] = byte
-        _, seen = await multiply(dut, name, product, "flat out")
-        assert DONE in seen, "the product did not end"
-        assert int(getattr(dut, f"{name}__illegal").value) == (byte >= 243)
+    made = [products(name, SEED)[place] for place in (3, 3, 3, 6, 3, 1, 1)]
+    right = [product.words.copy() for product in made]
+    for product, words, (byte, row, column) in zip(made, right, (
+            (243, -1, -1), (242, 0, 0), (255, 0, 0), (243, 1, -1), (242, -1, -1), (250, -1, 0), (242, -1, 0)), strict=True):
+        product.words = words.copy()
+        product.words[row, column] = byte
+    cocotb.start_soon(activations(dut, name, made))
+    edge = RisingEdge(getattr(dut, f"{name}_clk"))
+    getattr(dut, f"{name}__o__ready").value = 1
+    for product in made:
+        seen = Recorder(dut, name, ("busy", "illegal"))
+        await exchange_all(dut, name, {"command": commands([product]), "weights": words_of([product])}, {}, traffic="flat out",
+                           limit=200, linger=40)
+        seen.stop()
+        await ReadOnly()
+        ended = seen.cycles("busy")[-1] + 1
+        wrong = int(product.words.max() > 242)
+        assert seen["busy"][ended] == 0 and seen["illegal"][ended:] == [wrong] * (len(seen["illegal"]) - ended)
+        assert seen["illegal"][1] == 0
+        await edge

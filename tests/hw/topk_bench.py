@@ -4,23 +4,35 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from terntable.hw.topk import TopK
 from terntable.models.golden.float_bits import to_bits
-from terntable.models.golden.topk import topk
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
+from terntable.models.golden.topk import sort_key, topk
+from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start
+from tests.hw.port_models import Recorder, pulse
 from tests.hw.test_topk import SETS, vectors
 
 
-def words(logits: np.ndarray, index_bits: int) -> list[int]:
-    """One word per candidate: index, then a logit of each row."""
-    return [pack_array(to_bits(column), 32) << index_bits | index for index, column in enumerate(logits.T)]
+def words(name: str, logits: np.ndarray) -> list[int]:
+    """The candidates of one index after those of the other: index, row, logit."""
+    bits = SETS[name]["index_bits"]
+    row_bits = max(1, (SETS[name]["rows"] - 1).bit_length())
+    return [index | row << bits | int(value) << (bits + row_bits)
+            for index, column in enumerate(to_bits(logits).T) for row, value in enumerate(column)]
 
 
-def lists(dut, name: str) -> tuple[list, list]:
-    """Indices and patterns that the component shows, each (rows, k)."""
+async def lists(dut, name: str) -> tuple[list, list]:
+    """Indices and patterns, each (rows, k), read entry by entry."""
     rows, k = SETS[name]["rows"], SETS[name]["k"]
-    shown = (int(getattr(dut, f"{name}__{port}").value) for port in ("best_index", "best_logit"))
-    return tuple(unpack_array(word, 32, rows * k).reshape(rows, k).tolist() for word in shown)
+    edge = RisingEdge(getattr(dut, f"{name}_clk"))
+    indices, patterns = [[] for _ in range(rows)], [[] for _ in range(rows)]
+    for row in range(rows):
+        for place in range(k):
+            getattr(dut, f"{name}__row").value, getattr(dut, f"{name}__place").value = row, place
+            await edge
+            await ReadOnly()
+            indices[row].append(int(getattr(dut, f"{name}__best_index").value))
+            patterns[row].append(int(getattr(dut, f"{name}__best_logit").value))
+            await edge
+    return indices, patterns
 
 
 def expected(logits: np.ndarray, k: int) -> tuple[list, list]:
@@ -29,54 +41,79 @@ def expected(logits: np.ndarray, k: int) -> tuple[list, list]:
     return best["index"].tolist(), to_bits(best["logit"]).tolist()
 
 
-async def clear(dut, name: str) -> None:
-    getattr(dut, f"{name}__clear").value = 1
-    await RisingEdge(getattr(dut, f"{name}_clk"))
-    getattr(dut, f"{name}__clear").value = 0
+async def settle(dut, name: str) -> None:
+    """Until `idle`."""
+    edge = RisingEdge(getattr(dut, f"{name}_clk"))
+    for _ in range(200):
+        await ReadOnly()
+        if int(getattr(dut, f"{name}__idle").value):
+            await edge
+            return
+        await edge
+    raise AssertionError(f"{name} is never idle")
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def matches(dut, name, traffic):
-    """After whole lists, also one right after the other."""
+    """Rising numbers, each of which enters; ties; lists that do not fill up; one right after the other."""
     await start(dut, name)
-    k = SETS[name]["k"]
-    for count in (200, k - 1, k):
-        if not count:
-            continue
-        logits = vectors(SETS[name]["rows"], count, SEED + count)
-        await clear(dut, name)
-        items = words(logits, SETS[name]["index_bits"])
-        result = await exchange_all(dut, name, {"i": items}, {}, traffic=traffic)
-        assert lists(dut, name) == expected(logits, k)
-        assert all(result.i.ready), "an item had to wait"
-        if traffic == "flat out":
-            assert result.i.cycles == list(range(count))
+    rows, k = SETS[name]["rows"], SETS[name]["k"]
+    rising = np.arange(3 * k, dtype=np.float32) - np.arange(rows, dtype=np.float32)[:, None]
+    for logits in (vectors(rows, 150, SEED), rising, vectors(rows, k, SEED + 1), vectors(rows, max(1, k - 1), SEED + 2),
+                   -rising, np.zeros((rows, 2 * k), np.float32)):
+        await pulse(dut, name, "clear")
+        await exchange_all(dut, name, {"i": words(name, logits)}, {}, traffic=traffic, limit=30, linger=0)
+        await settle(dut, name)
+        assert await lists(dut, name) == expected(logits, k)
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS))
-async def every_item_in_its_cycle(dut, name):
-    """The lists after each item, LATENCY cycles later; a clear drops what is under way."""
+async def cleared(dut, name):
+    """An emptied list shows unused entries only; no item is taken meanwhile."""
     await start(dut, name)
-    sizes, edge = SETS[name], RisingEdge(getattr(dut, f"{name}_clk"))
-    logits = vectors(sizes["rows"], 40, SEED)
-    valid, payload = getattr(dut, f"{name}__i__valid"), getattr(dut, f"{name}__i__payload")
-    stream = words(logits, sizes["index_bits"])
-    empty = np.zeros((sizes["rows"], 0), np.float32)
-    for now in range(40 + TopK.LATENCY):
-        valid.value = int(now < 40)
-        payload.value = stream[min(now, 39)]
-        await ReadOnly()
-        seen = logits[:, :max(0, now + 1 - TopK.LATENCY)]
-        assert lists(dut, name) == expected(seen, sizes["k"]), f"cycle {now}"
-        await edge
-    valid.value = 1
-    await edge
-    valid.value, getattr(dut, f"{name}__clear").value = 1, 1
-    await edge
-    valid.value, getattr(dut, f"{name}__clear").value = 0, 0
-    for _ in range(TopK.LATENCY + 1):
-        await ReadOnly()
-        assert lists(dut, name) == expected(empty, sizes["k"])
-        await edge
+    rows, k = SETS[name]["rows"], SETS[name]["k"]
+    padded = 1 << (max(1, (rows - 1).bit_length()) + max(1, (k - 1).bit_length()))
+    logits = vectors(rows, 30, SEED)
+    for count in (30, 0):
+        await pulse(dut, name, "clear")
+        recorder = Recorder(dut, name, ["idle"])
+        result = await exchange_all(dut, name, {"i": words(name, logits[:, :count])}, {}, traffic="flat out", linger=padded + 2)
+        recorder.stop()
+        assert result.i.ready[:padded + 2] == [0] * (padded + 1) + [1]
+        assert recorder["idle"][:padded + 1] == [0] * padded + [1]
+        await settle(dut, name)
+        assert await lists(dut, name) == expected(logits[:, :count], k)
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS))
+async def no_item_waits_that_does_not_enter(dut, name):
+    """One item per cycle while none beats its list; 3 + k - p cycles for each that gets to place p."""
+    await start(dut, name)
+    rows, k = SETS[name]["rows"], SETS[name]["k"]
+    await pulse(dut, name, "clear")
+    best = np.full((rows, k), 10, np.float32)
+    await exchange_all(dut, name, {"i": words(name, best)}, {}, traffic="flat out", linger=150, limit=200)
+    low = np.random.default_rng(SEED).uniform(-10, 9, (rows, 60)).astype(np.float32)
+    recorder = Recorder(dut, name, ["idle"])
+    result = await exchange_all(dut, name, {"i": words(name, low)}, {}, traffic="flat out")
+    recorder.stop()
+    assert result.i.cycles == list(range(60 * rows))
+    assert recorder["idle"] == [1, *[0] * (60 * rows + 1), *[1] * (len(recorder["idle"]) - 60 * rows - 2)]
+
+    # Each item enters at place p: the first k - p numbers of the best stay behind it. They queue up, one from each row and again.
+    for place in range(k):
+        await pulse(dut, name, "clear")
+        filled = np.array([[100 if n < place else 1 for n in range(k)]] * rows, np.float32)
+        await exchange_all(dut, name, {"i": words(name, filled)}, {}, traffic="flat out", linger=150, limit=200)
+        recorder = Recorder(dut, name, ["idle"])
+        high = np.full((rows, 1), 50, np.float32)
+        result = await exchange_all(dut, name, {"i": words(name, high)}, {}, traffic="flat out", linger=150, limit=200)
+        recorder.stop()
+        assert recorder["idle"].index(1, 1) == 4 + rows * (3 + k - place)
+        assert result.i.cycles == list(range(rows))
+        index, _ = await lists(dut, name)
+        assert [row[place] for row in index] == [0] * rows
+    assert sort_key(best).min() == sort_key(best).max()

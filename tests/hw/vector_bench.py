@@ -1,208 +1,206 @@
 """Runs in the simulator; see test_vector.py."""
 
+import random
+from collections import deque
+
 import cocotb
 import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from terntable.hw.lanes import FROM_SUMS, GATED
 from terntable.hw.spec.program import Buffer, VecMode
-from terntable.hw.vector import VectorUnit
 from terntable.models.golden import float32, lanes
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
-from tests.hw.port_models import Recorder, beats_of
-from tests.hw.test_vector import COLUMNS, SETS
+from tests.hw.bench.streams import SEED, TRAFFIC, pack_array, start, unpack_array
+from tests.hw.float_operands import CORNERS
+from tests.hw.port_models import Recorder, beats_of, serve
+from tests.hw.test_vector import SETS, units
 
-UNITS = {name: VectorUnit(**sizes) for name, sizes in SETS.items()}
-FACTORS = ("inv", "scale", "factor")
-WRITES = ("write_valid", "destination", "write_column", "write_float", "write_integer")
+UNITS = units()
+COLUMNS = 256
+WATCHED = ("write_valid", "destination", "write_column", "write_float", "write_integer", "done", "busy", "command__ready",
+           "invalid", "amax", "sum", "wait_word", "wait_partial")
+
+
+class Feed:
+    """A stream's source that goes on from one command to the next; `taken` counts the words."""
+
+    def __init__(self, dut, name, port, traffic):
+        self.edge = RisingEdge(getattr(dut, f"{name}_clk"))
+        self.pins = [getattr(dut, f"{name}__{port}__{part}") for part in ("valid", "ready", "payload")]
+        self.offers = TRAFFIC[traffic][0](random.Random(f"{SEED}{port}"))
+        self.words, self.taken = deque(), 0
+        cocotb.start_soon(self.run())
+
+    async def run(self):
+        valid, ready, payload = self.pins
+        offering = False
+        while True:
+            offering = bool(self.words) and (offering or bool(next(self.offers)))
+            valid.value = int(offering)
+            if offering:
+                payload.value = self.words[0]
+            await ReadOnly()
+            moved = offering and int(ready.value)
+            await self.edge
+            if moved:
+                self.words.popleft()
+                self.taken += 1
+                offering = False
 
 
 class Bench:
     """One instance between buffers, each a matrix of (rows, columns)."""
 
-    def __init__(self, dut, name):
-        self.dut, self.name, self.unit = dut, name, UNITS[name]
-        self.rows, self.lanes, self.size = self.unit.rows, self.unit.lanes, self.unit.beat_bytes
-        self.columns = COLUMNS[name]
+    def __init__(self, dut, name, traffic):
+        self.dut, self.name, self.traffic, self.unit = dut, name, traffic, UNITS[name]
+        self.rows, self.lanes = self.unit.rows, self.unit.lanes
         self.rng = np.random.default_rng([SEED, *map(ord, name)])
-        self.x, self.y, self.rope = (self.floats(self.rows, self.columns) for _ in range(3))
-        self.partial = self.rng.integers(-(2**24), 2**24, (self.rows, self.columns)).astype(np.int32)
-        self.partial[:, :4] = [0, -1, 2**31 - 1, -(2**31)]
-        self.scalars = {port: self.floats(self.rows) for port in FACTORS}
-        for port, values in self.scalars.items():
-            self.pin(port).value = pack_array(float32.to_bits(values), 32)
-        for port in ("x", "y", "partial", "rope"):
-            cocotb.start_soon(self.memory(port))
+        self.weights, self.partial = (Feed(dut, name, port, traffic) for port in ("weights", "partial"))
+        self.amax = np.zeros(self.rows, np.uint32)
+        self.spare = np.zeros((self.rows, 0), np.int32)    # sums of the word that a command left unfinished
+        self.buffers = {port: self.floats((self.rows, COLUMNS)) for port in ("x", "y", "rope")}
+        for port in self.buffers:
+            cocotb.start_soon(serve(dut, name, f"{port}_address", port, lambda at, port=port: self.word(port, at), "read_enable"))
 
     def pin(self, port):
         return getattr(self.dut, f"{self.name}__{port}")
 
-    def floats(self, *shape):
-        return (self.rng.normal(size=shape) * np.exp(self.rng.normal(size=shape))).astype(np.float32)
+    def floats(self, shape, corners=False):
+        bits = float32.to_bits((self.rng.normal(size=shape) * np.exp(2 * self.rng.normal(size=shape))).astype(np.float32))
+        if corners:
+            patterns = self.rng.permutation(list(CORNERS.values()))[:bits.size // 2]
+            bits.flat[self.rng.permutation(bits.size)[:len(patterns)]] = patterns
+        return float32.from_bits(bits)
 
-    def word(self, matrix, address):
-        part = matrix[:, address * self.lanes : (address + 1) * self.lanes]
+    def word(self, port, address):
+        part = self.buffers[port][:, address * self.lanes:(address + 1) * self.lanes]
         return pack_array(np.ascontiguousarray(part.T).view(np.uint32), 32) if part.size else 0
 
-    async def memory(self, port):
-        """A buffer's read port; its address comes as the datapath wires it."""
-        matrix, pin = getattr(self, port), self.pin
-        while True:
-            await ReadOnly()
-            if port == "x":
-                second = int(pin("second_is_x").value)
-            else:
-                second = port == "y" and int(pin("source").value) != Buffer.Y
-            source = "rope_address" if port == "rope" else "second_address" if second else "read_address"
-            enabled, address = int(pin("read_enable").value), int(pin(source).value)
-            await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
-            if enabled:
-                pin(port).value = self.word(matrix, address)
+    def sums(self, columns):
+        """The next `columns` sums, of which what is missing is put into the stream, a whole number of words."""
+        bits, outputs = self.unit.sum_bits, self.unit.outputs
+        missing = max(0, columns - self.spare.shape[1])
+        fresh = self.rng.integers(-(1 << bits - 1), 1 << bits - 1, (self.rows, -(-missing // outputs) * outputs)).astype(np.int32)
+        fresh >>= self.rng.integers(0, bits, fresh.shape)
+        if fresh.size:
+            fresh.flat[:4] = [-(1 << bits - 1), (1 << bits - 1) - 1, 0, -1][:fresh.size]
+        for first in range(0, fresh.shape[1], outputs):
+            self.partial.words.append(pack_array(np.ascontiguousarray(fresh[:, first:first + outputs].T), bits))
+        both = np.concatenate([self.spare, fresh], axis=1)
+        self.spare = both[:, columns:]
+        return both[:, :columns]
 
-    def expected(self, mode, source, at, to, gamma):
-        """What leaves, and the largest magnitudes if the mode keeps them; `at` and `to` are column ranges."""
-        main = {Buffer.X: self.x, Buffer.Y: self.y, Buffer.PARTIAL: self.partial}[source][:, at]
-        inv, scale, factor = self.scalars.values()
+    def expected(self, mode, main, columns, bits):
+        """What leaves, as floats and as integers, the registers' new values, and whether any number is INVALID."""
+        length = columns.stop - columns.start
+        s, factor, factor2 = self.scalars.values()
         if mode == VecMode.NORM:
-            return lanes.norm(main, inv, gamma)
+            gamma = self.floats(length, self.corners)
+            self.weights.words.extend(beats_of(gamma.tobytes(), self.unit.word_bytes))
+            y, self.amax, self.sum = lanes.norm(main, gamma)
+            return y, None, float32.is_invalid(y).any() or float32.is_invalid(self.sum).any()
         if mode == VecMode.QUANT:
-            return float32.mul(main, scale[:, None]), None
-        if mode == VecMode.DEQUANT:
-            return lanes.dequant(main, factor)
-        if mode == VecMode.ADD:
-            return lanes.add_scaled(self.x[:, to], main, factor), None
-        if mode == VecMode.RELU2:
-            return lanes.relu2(main, factor), None
-        if mode == VecMode.MULTIPLY:
-            return lanes.multiply(main, factor, self.y[:, to]), None
-        pairs = self.rope[:, : main.shape[1]]
-        return lanes.rope(main, pairs[:, 0::2], pairs[:, 1::2])
-
-    async def run(self, mode, source, destination, length, offset, offset2, traffic, bits=8):
-        """One command; its writes, its registers and the cycle of `done`."""
-        gamma = self.floats(length)
-        norm = mode == VecMode.NORM
-        weights = beats_of(gamma.tobytes(), self.size) if norm else []
-        recorder = Recorder(self.dut, self.name, [*WRITES, "done", "busy", "invalid", "amax", "sum"])
-        command = (
-            mode
-            | source << 4
-            | destination << 7
-            | length << 10
-            | offset << 26
-            | offset2 << 42
-            | (bits == 16) << 58
-        )
-        words = length // self.lanes
-        whole = 2 * words + self.unit.SUM_LATENCY + 8 * len(weights) + 12
-        result = await exchange_all(
-            self.dut, self.name, {"command": [command], "weights": weights}, {}, traffic=traffic, linger=whole
-        )
-        recorder.stop()
-        what = f"{mode!r}, {length} columns from {offset} to {offset2}"
-        (done,) = recorder.cycles("done")
-        accepted = result["command"].cycles[0]
-        assert recorder.cycles("busy") == list(range(accepted + 1, done + 1)), what
-        if mode == VecMode.SUMSQ:
-            wanted = lanes.sumsq({Buffer.X: self.x, Buffer.Y: self.y}[source][:, offset : offset + length])
-            assert recorder["sum"][done] == pack_array(float32.to_bits(wanted), 32), what
-            assert not recorder.cycles("write_valid") and done == accepted + words + self.unit.SUM_LATENCY, (
-                what
-            )
-            return
-        at, to = slice(offset, offset + length), slice(offset2, offset2 + length)
-        wanted, amax = self.expected(mode, source, at, to, gamma)
-        written = recorder.cycles("write_valid")
-        assert [recorder["write_column"][now] for now in written] == list(
-            range(offset2, offset2 + length, self.lanes)
-        ), what
-        assert {recorder["destination"][now] for now in written} == {destination}, what
-        items, invalid = self.rows * self.lanes, float32.is_invalid(wanted)
-        if mode == VecMode.QUANT:
-            got = np.stack(
-                [unpack_array(recorder["write_integer"][now], 16, items, signed=True) for now in written]
-            )
-            source_values = {Buffer.X: self.x, Buffer.Y: self.y}[source][:, at]
-            wanted = lanes.quant(np.where(invalid, np.float32(0), source_values), self.scalars["scale"], bits)
+            invalid = float32.is_invalid(float32.mul(main, s[:, None]))
+            return None, lanes.quant(np.where(invalid, np.float32(0), main), s, bits), invalid.any()
+        if mode == VecMode.CONVERT:
+            y, self.amax = lanes.convert(main)
+        elif mode == VecMode.ROPE:
+            pairs = self.buffers["rope"][:, :length]
+            y, self.amax = lanes.rope(main, pairs[:, 0::2], pairs[:, 1::2])
+        elif mode == VecMode.ADD:
+            y = lanes.add_scaled(self.buffers["x"][:, columns], main, factor)
         else:
-            got = np.stack([unpack_array(recorder["write_float"][now], 32, items) for now in written])
-            wanted = float32.to_bits(wanted)
+            act = "relu2" if mode == VecMode.GLU_RELU2 else "silu"
+            y = lanes.glu(main[:, 0::2], main[:, 1::2], factor, factor2, act)
+        return y, None, float32.is_invalid(y).any()
+
+    async def run(self, mode, source, destination, length, bits=8, corners=False):
+        """One command: its writes, its registers and the cycle of `done`."""
+        what = f"{mode!r} of {length} columns of {source!r}, {bits} bits, {'corners' if corners else 'numbers'}"
+        self.corners = corners
+        steps = (COLUMNS - length) // self.lanes
+        offset, offset2 = (int(self.lanes * self.rng.integers(steps + 1)) for _ in range(2))
+        self.scalars = {port: self.floats(self.rows, corners and self.rng.random() < 0.3) for port in ("s", "factor", "factor2")}
+        if mode == VecMode.QUANT:
+            self.scalars["s"] = self.scalars["s"] * np.float32(1 << self.rng.integers(bits))
+        for port in ("x", "y", "rope"):
+            self.buffers[port] = self.floats((self.rows, COLUMNS), corners)
+        for port, values in self.scalars.items():
+            self.pin(port).value = pack_array(float32.to_bits(values), 32)
+        if mode in FROM_SUMS:
+            main = self.sums(2 * length if mode in GATED else length)
+        else:
+            main = self.buffers["x" if source == Buffer.X else "y"][:, offset:offset + length]
+        y, q, invalid = self.expected(mode, main, slice(offset2, offset2 + length), bits)
+
+        recorder = Recorder(self.dut, self.name, WATCHED)
+        edge = RisingEdge(getattr(self.dut, f"{self.name}_clk"))
+        fields = ((mode, 4), (source, 3), (destination, 3), (length, 16), (offset, 16), (offset2, 16), (bits == 16, 1))
+        word = at = 0
+        for value, width in fields:
+            word |= int(value) << at
+            at += width
+        self.pin("command__payload").value = word
+        self.pin("command__valid").value = 1
+        await edge
+        self.pin("command__valid").value = 0
+        for _ in range(60 * length + 400):
+            await edge
+            if recorder["done"] and recorder["done"][-1]:
+                break
+        for _ in range(3):
+            await edge
+        recorder.stop()
+
+        done = recorder.cycles("done")
+        assert len(done) == 1, f"{what}: done in {done}"
+        done = done[0]
+        waits = len(recorder.cycles("wait_word")) + len(recorder.cycles("wait_partial"))
+        assert done == self.unit.latency(mode, length) + waits, what
+        assert not recorder.cycles("wait_partial" if mode == VecMode.NORM else "wait_word"), what
+        assert recorder.cycles("busy") == list(range(1, done + 1)), what
+        assert [now for now, ready in enumerate(recorder["command__ready"]) if not ready] == recorder.cycles("busy"), what
+        written = recorder.cycles("write_valid")
+        assert [recorder["write_column"][now] for now in written] == list(range(offset2, offset2 + length, self.lanes)), what
+        assert {recorder["destination"][now] for now in written} == {destination} and written[-1] < done, what
+        items = self.rows * self.lanes
+        port, width, wanted = ("write_integer", 16, q) if y is None else ("write_float", 32, float32.to_bits(y))
+        got = np.stack([unpack_array(recorder[port][now], width, items, signed=y is None) for now in written])
         np.testing.assert_array_equal(got.reshape(-1, self.rows).T, wanted, err_msg=what)
-        assert any(recorder["invalid"]) == invalid.any(), what
-        if amax is not None:
-            assert recorder["amax"][done] == pack_array(float32.to_bits(amax), 32), what
-        if not norm or traffic == "flat out":
-            assert done == accepted + words + self.unit.LATENCY, what
+        assert recorder["invalid"][done] == invalid, what
+        assert recorder["amax"][done] == pack_array(float32.to_bits(self.amax), 32), what
+        if mode == VecMode.NORM:
+            assert recorder["sum"][done] == pack_array(float32.to_bits(self.sum), 32), what
+        assert not self.weights.words and len(self.partial.words) == -(-self.spare.shape[1] // self.unit.outputs), what
 
 
-#: Mode, source, destination.
 CASES = [
-    (VecMode.SUMSQ, Buffer.X, Buffer.X),
-    (VecMode.SUMSQ, Buffer.Y, Buffer.X),
-    (VecMode.NORM, Buffer.X, Buffer.Y),
-    (VecMode.NORM, Buffer.Y, Buffer.Y),
-    (VecMode.QUANT, Buffer.Y, Buffer.ACT),
-    (VecMode.QUANT, Buffer.Y, Buffer.KEY),
-    (VecMode.QUANT, Buffer.Y, Buffer.HEAD),
-    (VecMode.DEQUANT, Buffer.PARTIAL, Buffer.Y),
-    (VecMode.ADD, Buffer.PARTIAL, Buffer.X),
-    (VecMode.RELU2, Buffer.PARTIAL, Buffer.Y),
-    (VecMode.MULTIPLY, Buffer.PARTIAL, Buffer.Y),
-    (VecMode.ROPE, Buffer.Y, Buffer.Y),
+    (VecMode.NORM, Buffer.X, Buffer.Y, 8), (VecMode.NORM, Buffer.Y, Buffer.Y, 8), (VecMode.QUANT, Buffer.Y, Buffer.ACT, 8),
+    (VecMode.QUANT, Buffer.X, Buffer.HEAD, 16), (VecMode.QUANT, Buffer.Y, Buffer.KEY, 8),
+    (VecMode.CONVERT, Buffer.PARTIAL, Buffer.Y, 8), (VecMode.ROPE, Buffer.PARTIAL, Buffer.Y, 8),
+    (VecMode.ADD, Buffer.PARTIAL, Buffer.X, 8), (VecMode.GLU_RELU2, Buffer.PARTIAL, Buffer.Y, 8),
+    (VecMode.GLU_SILU, Buffer.PARTIAL, Buffer.Y, 8),
 ]
 
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
 async def matches(dut, name, traffic):
-    """Every mode: one word, an odd number of words, all columns; from and to any place."""
+    """Every mode after every other sort of mode, with corners first."""
     await start(dut, name)
-    bench = Bench(dut, name)
-    for mode, source, destination in CASES:
-        lengths = (
-            (bench.lanes, 5 * bench.lanes, bench.columns // 2)
-            if traffic == "flat out"
-            else (5 * bench.lanes,)
-        )
-        for length in lengths:
-            offset, offset2 = (
-                bench.lanes * int(k)
-                for k in bench.rng.integers((bench.columns - length) // bench.lanes + 1, size=2)
-            )
-            await bench.run(
-                mode,
-                source,
-                destination,
-                length,
-                offset,
-                offset2,
-                traffic,
-                bits=16 if destination == Buffer.HEAD else 8,
-            )
+    bench = Bench(dut, name, traffic)
+    for corners in (True, False):
+        for case in bench.rng.permutation(len(CASES)):
+            mode, source, destination, bits = CASES[case]
+            length = int(bench.lanes * bench.rng.integers(1, 24))
+            await bench.run(mode, source, destination, length, bits, corners)
 
 
 @cocotb.test()
-@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
-async def norm_weights_starve(dut, name, traffic):
-    """Norms one after another: the padding of each last beat is dropped, and no beat too many taken."""
+@cocotb.parametrize(name=list(SETS), traffic=["flat out", "bubbles"])
+async def sums_of_any_length(dut, name, traffic):
+    """From one word to three turns of the partial sums and more; nothing is left over from the sum before."""
     await start(dut, name)
-    bench = Bench(dut, name)
-    parts = bench.size // (4 * bench.lanes)
-    for words in (1, parts, parts + 1, 2 * parts - 1, 3 * parts):
-        await bench.run(VecMode.NORM, Buffer.X, Buffer.Y, words * bench.lanes, 0, bench.lanes, traffic)
-
-
-@cocotb.test()
-@cocotb.parametrize(name=list(SETS), column=["first", "last"])
-async def invalid_is_told(dut, name, column):
-    """An infinity in the first or last word is told while busy, and forgotten by the next command."""
-    await start(dut, name)
-    bench = Bench(dut, name)
-    length = 4 * bench.lanes
-    for mode, source, destination in CASES:
-        if source not in (Buffer.X, Buffer.Y) or mode == VecMode.SUMSQ:
-            continue
-        values, place = {Buffer.X: bench.x, Buffer.Y: bench.y}[source], 0 if column == "first" else length - 1
-        kept, values[:, place] = values[:, place].copy(), np.inf
-        await bench.run(mode, source, destination, length, 0, 0, "flat out")
-        values[:, place] = kept
-        await bench.run(mode, source, destination, length, 0, 0, "flat out")
+    bench = Bench(dut, name, traffic)
+    for length in (bench.lanes, 100, 2 * bench.lanes, 64, 32, 32 - bench.lanes, 32 + bench.lanes):
+        await bench.run(VecMode.NORM, Buffer.X, Buffer.Y, length)

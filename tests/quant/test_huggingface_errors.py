@@ -106,7 +106,8 @@ def quantization(**changes):
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
-    ({"model_type": "llama"}, "config.json: model_type is 'llama', but must be 'bitnet'"),
+    ({"model_type": "gpt2"}, "config.json: model_type is 'gpt2', but must be 'bitnet' or 'llama'"),
+    ({"model_type": "llama"}, "config.json: architectures is missing, but must be .* with the model_type 'llama'"),
     ({"model_type": None}, "model_type is missing, but must be 'bitnet'"),
     ({"hidden_act": "gelu"}, "hidden_act is 'gelu', but must be 'relu2' or 'silu'"),
     ({"hidden_size": None}, "hidden_size is missing, but must be an integer from 1"),

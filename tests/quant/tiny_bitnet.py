@@ -14,6 +14,8 @@ PROJECTIONS = {"self_attn.q_proj": (HIDDEN, HIDDEN), "self_attn.k_proj": (KV, HI
                "mlp.down_proj": (HIDDEN, INNER)}
 NORMS = {"input_layernorm": HIDDEN, "self_attn.attn_sub_norm": HIDDEN, "post_attention_layernorm": HIDDEN,
          "mlp.ffn_sub_norm": INNER}
+#: What the 1bitLLM family calls two of the norms.
+ONE_BIT_LLM_NAMES = {"self_attn.attn_sub_norm": "self_attn.inner_attn_ln", "mlp.ffn_sub_norm": "mlp.ffn_layernorm"}
 LAYOUTS = (("online", "autobitlinear"), ("offline", "autobitlinear"), ("offline", "bitlinear"))
 
 
@@ -30,6 +32,38 @@ def config(mode="offline", linear="autobitlinear", **changes):
     }
     values.update(changes)
     return {key: value for key, value in values.items() if value is not None}
+
+
+def one_bit_llm_config(**changes):
+    """Return ``config.json`` of the 1bitLLM family as a dictionary; a change to None removes the key."""
+    values = {
+        "architectures": ["BitnetForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "bos_token_id": 1,
+        "eos_token_id": 2, "hidden_act": "silu", "hidden_size": HIDDEN, "initializer_range": 0.02, "input_bits": 8,
+        "intermediate_size": INNER, "max_position_embeddings": 64, "model_type": "llama", "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS, "num_key_value_heads": KV_HEADS, "pad_token_id": 0, "pretraining_tp": 1,
+        "rms_norm_eps": 1e-5, "rope_scaling": None, "rope_theta": 10000.0, "tie_word_embeddings": True,
+        "torch_dtype": "float32", "use_cache": True, "vocab_size": VOCABULARY, "weight_bits": 1,
+    }
+    values.update(changes)
+    return {key: value for key, value in values.items() if value is not None or key == "rope_scaling"}
+
+
+def one_bit_llm(tensors, *, tied=True):
+    """Rename latent tensors as the 1bitLLM family does; a tied head is not stored."""
+    renamed = {}
+    for name, values in tensors.items():
+        for ours, theirs in ONE_BIT_LLM_NAMES.items():
+            name = name.replace(ours, theirs)
+        renamed[name] = values
+    if tied:
+        del renamed["lm_head.weight"]
+    return renamed
+
+
+def write_one_bit_llm(directory, seed=0, **changes):
+    """Write the random model of ``seed`` as a directory of the 1bitLLM family."""
+    values = one_bit_llm_config(**changes)
+    return write(directory, one_bit_llm(latent(seed), tied=values["tie_word_embeddings"]), values)
 
 
 def latent(seed=0):

@@ -9,7 +9,7 @@ from tests.sim.broken import Broken
 from tests.sim.toy import Toy
 
 
-@pytest.fixture(scope="session", params=["tiny", "nano"])
+@pytest.fixture(scope="session", params=["tiny", "nano", "kv260"])
 def toy(request):
     """Configuration and library of the toy core."""
     config = preset(request.param)
@@ -28,3 +28,10 @@ def broken():
     """Configuration and library of a core that breaks the protocol."""
     config = preset("tiny")
     return config, build_verilog(convert(Broken(config), TOP), config)
+
+
+@pytest.fixture(scope="session")
+def threaded():
+    """Configuration and libraries of the toy core, simulated by one thread and by two."""
+    config, verilog = preset("nano"), convert(Toy(preset("nano")), TOP)
+    return config, [build_verilog(verilog, config, threads=threads) for threads in (1, 2)]

@@ -21,8 +21,8 @@ def quick(monkeypatch, tmp_path):
     """Builds that make an empty library at once, in `tmp_path`; the list of those made."""
     made = []
 
-    def make(scratch, config, verilog, trace, progress):
-        made.append((config.name, trace))
+    def make(scratch, config, verilog, variant, progress):
+        made.append((config.name, variant.trace))
         progress("made")
         folder = scratch / "made"
         folder.mkdir()
@@ -46,14 +46,17 @@ def test_built_once(quick, tmp_path):
 
 
 def test_key(quick, tmp_path, monkeypatch):
-    """Each of these is a library of its own: configuration, trace, design, sources, tools."""
+    """Each of these is a library of its own: configuration, trace, threads, design, ports, sources, tools."""
     libraries = [
         module.build(preset("nano")),
         module.build(preset("tiny")),
         module.build(preset("nano"), trace=True),
+        module.build(preset("nano"), threads=2),
         module.build(HardwareConfig(name="nano", rows=2)),
         module.build_verilog(TEXT, preset("nano")),
         module.build_verilog(TEXT + TEXT, preset("nano")),
+        module.build_verilog(TEXT, HardwareConfig(name="nano", beat_bytes=16, ports=1, burst_beats=16)),
+        module.build_verilog(TEXT, HardwareConfig(name="nano", beat_bytes=32, ports=2, burst_beats=16)),
     ]
     monkeypatch.setattr(module, "_version", lambda name: "other")
     libraries.append(module.build(preset("nano")))
@@ -170,6 +173,16 @@ def test_key_needs_no_amaranth():
         [module.sys.executable, "-c", script], capture_output=True, text=True, env=os.environ, check=True
     )
     assert done.stdout == "False\n"
+
+
+def test_traffic_built_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("TERNTABLE_BUILD", str(tmp_path))
+    runs, run = [], module._run
+    monkeypatch.setattr(module, "_run", lambda command, tools: runs.append(1) or run(command, tools))
+    library = module.build_traffic()
+    assert library == module.build_traffic() and library.parent == tmp_path and len(runs) == 1
+    monkeypatch.setattr(module, "_digest", lambda files: "other")
+    assert module.build_traffic() != library and len(runs) == 2
 
 
 def test_presets_have_names_of_files():

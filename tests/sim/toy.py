@@ -12,58 +12,62 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.program import Fault
 from terntable.hw.spec.registers import ADDRESS_BITS, IDENT
 
-__all__ = ["Toy"]
+__all__ = ["Toy", "pins"]
+
+
+def pins(config: HardwareConfig) -> dict[str, wiring.Member]:
+    """The accelerator's."""
+    width, members = 8 * config.port_bytes, {**axilite("s_axi_control", ADDRESS_BITS), "interrupt": Out(1)}
+    for n in range(config.ports):
+        members |= axi4_read(f"m_axi_gmem{n}", width)
+    return {**members, **axi4_write("m_axi_gmem0", width)}
 
 
 class Toy(wiring.Component):
-    """Writes `stream_beats` beats to result_base: those at stream_base (weight port) XOR those at embed_base.
+    """Writes `stream_words` beats of a port to result_base: those at stream_base XOR those at embed_base.
 
-    `watchdog` works as in the accelerator. `descriptors` counts the beats that were written.
+    The first come on port 0, the second on the last port; with a single port they are zeros. `watchdog` works as in the
+    accelerator. `descriptors` counts the beats that were written.
     """
 
     def __init__(self, config: HardwareConfig):
         self.config = config
-        width = 8 * config.beat_bytes
-        super().__init__(
-            {
-                **axilite("s_axi_control", ADDRESS_BITS),
-                **axi4_read("m_axi_gmem0", width),
-                **axi4_read("m_axi_gmem1", width),
-                **axi4_write("m_axi_gmem1", width),
-                "interrupt": Out(1),
-            }
-        )
+        super().__init__(pins(config))
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sizes = {"beat_bytes": self.config.beat_bytes, "burst_beats": self.config.burst_beats}
+        sizes = {"beat_bytes": self.config.port_bytes, "burst_beats": self.config.burst_beats}
         m.submodules.csr = csr = Csr()
         m.submodules.stream = stream = AxiRead(**sizes)
         m.submodules.read = read = AxiRead(**sizes)
         m.submodules.write = write = AxiWrite(**sizes)
         connect_flat(m, self, "s_axi_control", csr.bus)
         connect_flat(m, self, "m_axi_gmem0", stream.bus)
-        connect_flat(m, self, "m_axi_gmem1", read.bus)
-        connect_flat(m, self, "m_axi_gmem1", write.bus)
+        connect_flat(m, self, "m_axi_gmem0", write.bus)
+        if self.config.ports > 1:
+            connect_flat(m, self, f"m_axi_gmem{self.config.ports - 1}", read.bus)
 
         busy, done, error = Signal(), Signal(), Signal()
-        cause, left, asked = Signal(Fault), Signal(32), Signal(3)
-        ports = {stream: csr.stream_base, read: csr.embed_base, write: csr.result_base}
-        both = stream.o.valid & read.o.valid & write.i.ready
+        cause, left, asked = Signal(Fault), Signal(32), Signal(min(self.config.ports, 2) + 1)
+        ports = {stream: csr.stream_base, write: csr.result_base, read: csr.embed_base}
+        second = read.o.valid if self.config.ports > 1 else 1
+        both = stream.o.valid & second & write.i.ready
         m.d.comb += [
             csr.ident.eq(IDENT), csr.status.eq(Cat(busy, done, error)), csr.fault_cause.eq(cause),
             self.interrupt.eq(csr.interrupt_enable[0] & (done | error)),
-            write.i.valid.eq(stream.o.valid & read.o.valid), write.i.p.eq(stream.o.p ^ read.o.p),
+            write.i.valid.eq(stream.o.valid & second), write.i.p.eq(stream.o.p ^ read.o.p),
             stream.o.ready.eq(both), read.o.ready.eq(both),
         ]
+        if self.config.ports == 1:
+            del ports[read]
         for n, (port, base) in enumerate(ports.items()):
             m.d.comb += [
                 port.request.valid.eq(busy & ~asked[n] & ~error), port.request.p.address.eq(base),
-                port.request.p.beats.eq(csr.stream_beats), port.abort.eq(error),
+                port.request.p.beats.eq(csr.stream_words), port.abort.eq(error),
             ]
             with m.If(port.request.valid & port.request.ready):
                 m.d.sync += asked[n].eq(1)
-        m.d.sync += csr.stream_bytes.eq(csr.stream_bytes + Mux(stream.beat, self.config.beat_bytes, 0))
+        m.d.sync += csr.stream_bytes.eq(csr.stream_bytes + Mux(stream.beat, self.config.port_bytes, 0))
         with m.If(busy):
             m.d.sync += [csr.cycles.eq(csr.cycles + 1), left.eq(left - 1)]
             with m.If(write.beat):

@@ -70,8 +70,8 @@ class Rig:
         stream = program == "program"
         registers = {f"{name}_base": self.base[name] for name in ("rows", "stream", "embed", "rope", "result", "logits")}
         registers |= {"program_base": self.base[program], "kv_base": self.base[f"kv{sequence}"], "rows": len(rows),
-                      "stream_beats": self.program.stream_beats if stream else 0,
-                      "head_beats": self.program.head_beats if stream else 0}
+                      "stream_words": self.program.stream_words if stream else 0,
+                      "head_words": self.program.head_words if stream else 0}
         counters, cycles = self._run(registers)
         stride, vocab = self.program.logits_stride, self.program.shape.vocab
         logits = self.region("logits", len(rows) * stride).view(np.float32).reshape(len(rows), -1)[:, :vocab].copy()

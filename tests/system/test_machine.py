@@ -127,7 +127,7 @@ def test_tree_rows_equal_chains(pair):
 def test_no_outputs_skip_the_head(pair):
     pair.clear()
     silent = pair.run(chain([1, 2], 0, flags=RowFlag(0))).counters["stream_bytes"]
-    assert silent == pair.program.stream_beats * pair.program.config.beat_bytes
+    assert silent == pair.program.stream_words * pair.program.config.word_bytes
 
 
 def test_verify_pass_reads_each_weight_once(pair):

@@ -1,0 +1,139 @@
+"""`terntable bench`: cycles of passes of a whole model of any shape, simulated in RTL against a model of DDR memory."""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from terntable.host.arguments import add_ddr_option, ddr_options, say
+from terntable.host.bench import Job, extrapolate, measure, summary
+from terntable.host.checked import CheckedSession
+from terntable.host.device import Device
+from terntable.host.errors import InputError
+from terntable.host.session import Session
+from terntable.hw.spec.config import HardwareConfig, preset
+from terntable.models.shapes import SHAPES, Geometry, parse_geometry
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands) -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser("bench", help="speed of a model's passes, simulated in RTL", description=run.__doc__)
+    parser.add_argument("--preset", default="kv260", help="hardware configuration, see `terntable presets` (kv260)")
+    parser.add_argument("--shape", default="bitnet-0.73b",
+                        help=f"{', '.join(SHAPES)}, or sizes as hidden=1536,intermediate=4096,... (bitnet-0.73b)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--context", type=int, default=128, metavar="N", help="committed tokens before the pass (128)")
+    what.add_argument("--prompt", type=int, metavar="N", help="run a prompt of N tokens to its first new token")
+    parser.add_argument("--rows", type=int, metavar="N", help="rows of the pass (1)")
+    parser.add_argument("--layers", type=int, metavar="N",
+                        help="simulate only N layers, at least 2, and one, and extrapolate (all layers)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of weights, tokens and cache (1)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the simulator, 1 or 2 (1)")
+    parser.add_argument("--check", action="store_true", help="compare every pass with the golden model")
+    parser.add_argument("--fresh", action="store_true", help="begin anew where an earlier run of a prompt was cut short")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_ddr_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Simulate passes of a model with random weights and print cycles, speed, bytes and stalls."""
+    config = _preset(arguments.preset)
+    shape = _shape(arguments.shape)
+    prompt = arguments.prompt or 0
+    rows = _count(arguments.rows, 1, config.rows, "--rows", f"the rows of preset {config.name}") or 1
+    if arguments.prompt is not None:
+        _count(arguments.prompt, 1, min(shape.context, config.max_context), "--prompt", "the context of shape and preset")
+        if arguments.rows is not None:
+            raise InputError("--rows is for one pass; a prompt always runs in full passes")
+        rows = config.rows
+    else:
+        _count(arguments.context, 0, min(shape.context, config.max_context) - rows, "--context", "what shape and preset hold")
+    _count(arguments.layers, 2 if shape.layers > 2 else 1, shape.layers, "--layers", f"the layers of {shape.name}")
+    if arguments.threads not in (1, 2):
+        raise InputError(f"--threads must be 1 or 2, not {arguments.threads}")
+    options = ddr_options(arguments) | {"threads": arguments.threads}
+    job = Job(shape=shape, config=config, context=0 if prompt else arguments.context, rows=rows, prompt=prompt,
+              layers=arguments.layers or shape.layers, seed=arguments.seed)
+    kind = CheckedSession if arguments.check else Session
+
+    def one(job: Job):
+        status = _Status()
+        return measure(job, lambda size: _open(config, size, options), progress=say, resume=not arguments.fresh,
+                       on_cycles=status.cycles, session_type=kind, variant=repr(sorted(options.items())))
+
+    measured = [one(job)]
+    if job.layers != shape.layers:
+        measured.insert(0, one(replace(job, layers=1)))
+    totals: dict[str, Any] = measured[0].total if len(measured) == 1 else extrapolate(measured[0], measured[1], shape.layers)
+    result = summary(job, totals, layers=shape.layers, simulated=[one.job.layers for one in measured])
+    result |= {"ddr": arguments.ddr} | ({"equal_to_golden": True} if arguments.check else {})
+    print(json.dumps(result) if arguments.json else _text(result))
+    return 0
+
+
+def _open(config: HardwareConfig, memory_bytes: int, options: dict[str, Any]) -> Device:
+    from terntable.host.devices.simulator import SimulatorDevice
+
+    return SimulatorDevice(config, memory_bytes=memory_bytes, progress=say, **options)
+
+
+def _preset(name: str) -> HardwareConfig:
+    try:
+        return preset(name)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _shape(text: str) -> Geometry:
+    try:
+        return SHAPES[text] if text in SHAPES else parse_geometry(text)
+    except ValueError as error:
+        raise InputError(f"--shape: {error}") from error
+
+
+def _count(value: int | None, low: int, high: int, name: str, limit: str) -> int | None:
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{name} must be {low} to {high}, {limit}, not {value}")
+    return value
+
+
+def _text(result: dict[str, Any]) -> str:
+    clock = f"simulated, {result['clock_hz'] / 1e6:g} MHz assumed"
+    what = f"prompt of {result['prompt']} tokens" if result["prompt"] else f"{result['rows']} rows at context {result['context']}"
+    lines = [("", f"{result['shape']} on {result['preset']}, {what}, DDR model {result['ddr']}"),
+             ("layers", result["how"]), ("cycles", f"{result['cycles']:,} in {result['passes']} passes")]
+    if result["ttft_seconds"] is not None:
+        lines.append(("time to first token", f"{result['ttft_seconds']:.4f} s ({clock})"))
+    else:
+        lines.append(("rows per second", f"{result['tokens_per_second']:.2f} ({clock})"))
+    lines += [
+        ("DDR bytes", f"{result['ddr_bytes_read']:,} read, {result['ddr_bytes_written']:,} written"),
+        ("share of the ports' limit", f"{result['roofline_share']:.1%}"),
+        ("bytes by port", ", ".join(f"{count:,}" for count in result["bytes_by_port"])),
+        ("bytes by use", ", ".join(f"{name} {count:,}" for name, count in result["bytes_by_use"].items())),
+        ("busy cycles", ", ".join(f"{name} {count:,}" for name, count in result["busy"].items())),
+        ("stalled cycles", ", ".join(f"{name} {count:,}" for name, count in result["stalls"].items())),
+    ]
+    if "equal_to_golden" in result:
+        lines.append(("equal to the golden model", "yes, every byte"))
+    return "\n".join(f"{name + ':' if name else '':27s}{value}" for name, value in lines)
+
+
+class _Status:
+    """How far a pass is, now and then, on the error stream."""
+
+    SECONDS = 20.0
+
+    def __init__(self) -> None:
+        self._start = self._said = time.monotonic()
+
+    def cycles(self, cycles: int) -> None:
+        now = time.monotonic()
+        if now - self._said >= self.SECONDS:
+            self._said = now
+            print(f"  {cycles:,} cycles of this pass, {now - self._start:.0f} s so far", file=sys.stderr, flush=True)

@@ -1,0 +1,44 @@
+"""The arithmetic of the machine in pieces that fit a small FPGA: what `terntable timing` places, and what the tests count.
+
+A slice is a unit as an instance has it, cut to one of what the unit repeats: its paths are the unit's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.lib import wiring
+
+from terntable.hw.float_add import FloatAdd
+from terntable.hw.float_exp import FloatExp
+from terntable.hw.float_from_int import FloatFromInt
+from terntable.hw.float_mul import FloatMul
+from terntable.hw.float_reciprocal import FloatReciprocal
+from terntable.hw.float_sigmoid import FloatSigmoid
+from terntable.hw.float_to_int import FloatToInt
+from terntable.hw.int8_array import Int8Array
+from terntable.hw.lookup_array import LookupArray
+from terntable.hw.spec.config import HardwareConfig
+
+__all__ = ["SLICES", "Slice"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A piece of a unit: how much of it, and how to make it for an instance."""
+
+    share: str
+    make: Callable[[HardwareConfig], wiring.Component]
+
+
+SLICES = {
+    "tlmm": Slice("the lookups of one output of a cell, all rows",
+                  lambda c: LookupArray(rows=c.rows, outputs=1, groups=c.groups, parts=1)),
+    "int8": Slice("one row of the array", lambda c: Int8Array(rows=1, lanes=c.beat_bytes, load_lanes=c.lanes)),
+    "float_add": Slice("whole", lambda c: FloatAdd()),
+    "float_mul": Slice("whole", lambda c: FloatMul()),
+    "float_from_int": Slice("whole", lambda c: FloatFromInt()),
+    "float_to_int": Slice("whole", lambda c: FloatToInt()),
+    "float_exp": Slice("whole", lambda c: FloatExp()),
+    "float_reciprocal": Slice("whole", lambda c: FloatReciprocal()),
+    "float_sigmoid": Slice("whole", lambda c: FloatSigmoid()),
+}
