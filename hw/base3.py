@@ -20,14 +20,10 @@ def split_layout(word_bytes: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.StructLayout({"first": 2, "second": 2, "rest": 5}), word_bytes)
 
 
-def looked_up(m: Module, table: Sequence[int], bits: int, index: ValueLike, name: str) -> Signal:
-    """Entry of ``table`` as a signal of that name. A table of 64 entries is one lookup table of the device for each bit."""
-    entry = Signal(bits, name=name)
-    with m.Switch(index):
-        for place, value in enumerate(table):
-            with m.Case(place):
-                m.d.comb += entry.eq(value)
-    return entry
+def looked_up(table: Sequence[int], index: ValueLike, bits: int) -> Value:
+    """Entry of ``table``. With 64 entries or fewer it is one lookup table of the device for each bit."""
+    return Cat(C(sum((entry >> bit & 1) << place for place, entry in enumerate(table)), len(table)).bit_select(index, 1)
+               for bit in range(bits))
 
 
 #: Long division by 9. The upper six bits of a byte leave a remainder, which the lower two bits follow. Remainders are written
@@ -96,9 +92,12 @@ class Base3Split(wiring.Component):
         m.d.sync += [taken.eq(self.take), self.illegal.eq(taken & wrong.any())]
         for n in range(self.word_bytes):
             byte, out = self.word[n], self.o[n]
-            upper = looked_up(m, _UPPER_TABLE, 7, byte[_LOWER:], f"upper_{n}")
-            lower = looked_up(m, _LOWER_TABLE, 6, Cat(byte[:_LOWER], upper[:4]), f"lower_{n}")
-            m.d.comb += wrong[n].eq(out.rest >= LEGAL_BYTES // 9)
+            upper, lower = Signal(7, name=f"upper_{n}"), Signal(6, name=f"lower_{n}")
+            m.d.comb += [
+                upper.eq(looked_up(_UPPER_TABLE, byte[_LOWER:], 7)),
+                lower.eq(looked_up(_LOWER_TABLE, Cat(byte[:_LOWER], upper[:4]), 6)),
+                wrong[n].eq(out.rest >= LEGAL_BYTES // 9),
+            ]
             with m.If(self.take):
                 m.d.sync += [out.first.eq(lower[:2]), out.second.eq(lower[2:4]), out.rest.eq(Cat(lower[4:], upper[4:]))]
         return m

@@ -88,8 +88,8 @@ class TritGear(wiring.Component):
         idle = Signal(FRAME_CELLS)    # bit p: no cell of phase p has its bytes split now
         m.d.sync += idle.eq(~(1 << self.phase))
         for n in range(self.word_bytes):
-            byte = split.o[n]
-            rest = looked_up(m, _REST, 6, byte.rest, f"rest_{n}")
+            byte, rest = split.o[n], Signal(6, name=f"rest_{n}")
+            m.d.comb += rest.eq(looked_up(_REST, byte.rest, 6))
             trits: dict[int, Value] = {0: byte.first, 1: byte.second, 2: rest[:2], 3: rest[2:4], 4: rest[4:]}
             for place in (-2, -1):
                 trits[place] = Signal(2, name=f"before_{place + 5}_{n}", reset_less=True)
@@ -99,5 +99,7 @@ class TritGear(wiring.Component):
             offers = [Signal(2 * TRITS, name=f"offer_{phase}_{n}", reset_less=True) for phase in range(FRAME_CELLS)]
             for phase, (offer, places) in enumerate(zip(offers, _PLACES, strict=True)):
                 m.d.sync += offer.eq(Mux(idle[phase], 0, Cat(trits[place] for place in places)))
-            m.d.sync += self.o[n].eq(looked_up(m, _CODE, ADDRESS_BITS + 1, reduce(or_, offers), f"code_{n}"))
+            chosen = Signal(2 * TRITS, name=f"chosen_{n}")
+            m.d.comb += chosen.eq(reduce(or_, offers))
+            m.d.sync += self.o[n].eq(looked_up(_CODE, chosen, ADDRESS_BITS + 1))
         return m

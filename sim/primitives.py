@@ -125,7 +125,7 @@ def _dsp(parameters: Mapping[str, str], inputs: Connections, outputs: Connection
     Each register may be left out.
     """
     def registered(name: str) -> bool:
-        # Where nothing is said there is one; the pins of a cascade have none of their own.
+        # Where nothing is said there is one, as with enables; the pins of a cascade have none of their own.
         return name not in ("PCIN", "CARRYCASCIN", "MULTSIGNIN") and int(parameters.get(f"{name}REG", "1"), 2) > 0
 
     product, result = registered("M"), registered("P")
@@ -142,7 +142,7 @@ def _dsp(parameters: Mapping[str, str], inputs: Connections, outputs: Connection
         if _is_clock(name):
             continue
         factor = name in ("A", "B", "D", "ACIN", "BCIN", "INMODE")
-        if name.startswith(("CE", "RST")) or registered(name.removesuffix("CIN") if factor else name):
+        if registered(name.removesuffix("CIN") if factor else name):
             pins.ends += [(bit, 0) for bit in bits]
         elif factor and summed and name[0] != "B":
             pins.ends += [(bit, ADDER) for bit in bits]

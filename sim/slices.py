@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
+from terntable.hw.attention import Attention
 from terntable.hw.float_add import FloatAdd
 from terntable.hw.float_exp import FloatExp
 from terntable.hw.float_from_int import FloatFromInt
@@ -34,6 +35,9 @@ SLICES = {
     "tlmm": Slice("the lookups of one output of a cell, all rows",
                   lambda c: LookupArray(rows=c.rows, outputs=1, groups=c.groups, parts=1)),
     "int8": Slice("one row of the array", lambda c: Int8Array(rows=1, lanes=c.beat_bytes, load_lanes=c.lanes)),
+    "attention": Slice("one row, without the array", lambda c: Attention(
+        rows=1, lanes=c.lanes, beat_bytes=c.beat_bytes, port_bytes=c.port_bytes, max_context=c.max_context,
+        max_head_dim=c.max_head_dim, scale_slots=c.max_heads + 4, query_words=c.max_query // c.lanes)),
     "float_add": Slice("whole", lambda c: FloatAdd()),
     "float_mul": Slice("whole", lambda c: FloatMul()),
     "float_from_int": Slice("whole", lambda c: FloatFromInt()),

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil    # type: ignore[attr-defined]
+from amaranth.back import rtlil  # type: ignore[attr-defined]
 from amaranth.lib import wiring
 
 from terntable.sim import cells, logic_levels, primitives

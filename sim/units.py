@@ -44,7 +44,7 @@ def units_of(config: HardwareConfig, family: str, progress: Callable[[str], None
     """The units of an instance of the accelerator on a family."""
     def make(where: Path) -> dict[str, dict[str, str] | str]:
         # Both take their time.
-        from amaranth.back import rtlil    # type: ignore[attr-defined]
+        from amaranth.back import rtlil  # type: ignore[attr-defined]
 
         from terntable.hw.accelerator import Accelerator
 

@@ -55,8 +55,8 @@ def test_command_line(tmp_path, capsys):
     head = re.search(rf"^module {TOP}\((.*?)\);", path.read_text(), re.MULTILINE | re.DOTALL)[1]
     ports = set(re.split(r"[,\s]+", head))
     assert {"clk", "rst", "interrupt", "s_axi_control_awaddr", "m_axi_gmem0_araddr", "m_axi_gmem1_araddr",
-            "m_axi_gmem1_awaddr"} <= ports
-    assert not any(name.startswith("m_axi_gmem0_aw") for name in ports)
+            "m_axi_gmem0_awaddr"} <= ports
+    assert not any(name.startswith("m_axi_gmem1_aw") for name in ports)
 
 
 def test_unknown_preset(capsys):

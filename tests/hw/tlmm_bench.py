@@ -5,6 +5,7 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from terntable.models.golden.tlmm import cycles, ternary_matmul
+from terntable.quant.beats import pack_matrix
 from tests.hw.bench.streams import SEED, TRAFFIC, Result, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
 from tests.hw.port_models import Recorder
@@ -96,14 +97,10 @@ async def matches(dut, name, traffic):
 async def full_queue_stops_the_engine(dut, name):
     """Nothing is lost, no word is taken, and the reason is told, while nobody takes the sums."""
     await start(dut, name)
-    sizes = SETS[name]
     geometry, rng = geometry_of(name), np.random.default_rng(SEED)
-    shape = max(sizes["max_outputs"], geometry.outputs) // geometry.outputs * geometry.outputs, geometry.tile_inputs
-    product = products(name, SEED)[0]
-    product.codes = rng.integers(-1, 2, shape).astype(np.int8)
-    product.act = rng.integers(-128, 128, (sizes["rows"], geometry.tile_inputs)).astype(np.int8)
-    from terntable.quant.beats import pack_matrix
-    product.words = pack_matrix(product.codes, geometry)[0]
+    codes = rng.integers(-1, 2, (SETS[name]["max_outputs"], geometry.tile_inputs)).astype(np.int8)
+    act = rng.integers(-128, 128, (SETS[name]["rows"], geometry.tile_inputs)).astype(np.int8)
+    product = Product(act, codes, pack_matrix(codes, geometry)[0])
     cocotb.start_soon(activations(dut, name, [product]))
     seen = Recorder(dut, name, FLAGS)
     task = cocotb.start_soon(exchange_all(dut, name, {"command": commands([product]), "weights": words_of([product])}, {},

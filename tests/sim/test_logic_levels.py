@@ -54,13 +54,13 @@ def test_clock_enables_are_ends_and_clocks_are_not():
     assert analyse(netlist(cells)).inside == LEVEL
 
 
-@pytest.mark.parametrize("first, last, bits", [(0, 0, 0), (0, 3, 3), (2, 3, 1), (0, 7, 7), (3, 4, 1)])
+@pytest.mark.parametrize("first, last, bits", [(0, 0, 0), (0, 3, 3), (2, 3, 1), (0, 7, 7), (3, 4, 1), (0, 11, 11), (6, 9, 3)])
 def test_carry_is_counted_in_bits(first, last, bits):
-    # Eight bits of a sum: one bit of `s` from a register, one bit of `o` to a register.
-    s, o, co = ["0"] * 8, list(range(20, 28)), list(range(30, 38))
+    # Twelve bits of a sum: one bit of `s` from a register, one bit of `o` to a register.
+    s, o, co = ["0"] * 12, list(range(20, 32)), list(range(40, 52))
     s[first] = 12
     cells = {"from": flop("0", 11), "lut": lut(12, 11), "low": carry("0", s[:4], o[:4], co[:4]),
-             "high": carry(co[3], s[4:], o[4:], co[4:]), "to": flop(o[last], 40)}
+             "middle": carry(co[3], s[4:8], o[4:8], co[4:8]), "high": carry(co[7], s[8:], o[8:], co[8:]), "to": flop(o[last], 60)}
     found = analyse(netlist(cells))
     assert (found.levels, found.carry) == (1, bits)
 
@@ -70,6 +70,21 @@ def test_more_levels_are_longer_than_more_carry():
     cells = {"from": flop("0", 11), "lut": lut(12, 11), "carry": carry("0", s, o, co), "to": flop(o[3], 40),
              "more": lut(13, 12), "other": flop(13, 41)}
     assert analyse(netlist(cells)).inside == 2 * LEVEL
+
+
+@pytest.mark.parametrize("shorter_first", [True, False])
+def test_the_longest_of_many_ways(shorter_first):
+    # A ladder: from each rung to the next by one table or by two.
+    shorter = {f"short_{rung}": lut(101 + rung, 100 + rung, 301 + rung) for rung in range(6)}
+    longer = {f"long_{rung}": lut(301 + rung, 100 + rung) for rung in range(6)}
+    ladder = {**shorter, **longer} if shorter_first else {**longer, **shorter}
+    assert analyse(netlist({"from": flop("0", 100), "to": flop(106, 200), **ladder})).inside == 12 * LEVEL
+
+
+def test_wide_multiplexers_belong_to_their_tables():
+    cells = {"a": flop("0", 11), "low": lut(12, 11), "high": lut(13, 11), "to": flop(15, 16), "select": flop("0", 14),
+             "mux": cell("MUXF7", "O", I0=12, I1=13, S=14, O=15)}
+    assert analyse(netlist(cells)).inside == LEVEL
 
 
 def test_memories_of_lookup_tables():
@@ -94,15 +109,16 @@ def test_block_memories_are_registers():
 def test_multipliers_by_their_registers(a, m, p, inside):
     registers = {f"{name}REG": f"{value:b}" for name, value in (("A", a), ("B", a), ("AD", 0), ("M", m), ("P", p))}
     dsp = cell("DSP48E2", "P", registers, A=[11], B=["0"], P=[12], CLK=1)
-    assert analyse(netlist({"from": flop("0", 11), "dsp": dsp, "to": flop(12, 13)})).inside == inside
+    # A register on the same net needs it later.
+    assert analyse(netlist({"from": flop("0", 11), "dsp": dsp, "to": flop(12, 13), "also": flop(11, 14)})).inside == inside
 
 
 def test_an_adder_before_the_multiplier():
-    pins = {"A": [11], "B": [12], "D": [13], "INMODE": [14], "P": [15], "CLK": 1}
+    pins = {"A": [11], "B": [12], "D": [13], "INMODE": [14], "CEM": [16], "P": [15], "CLK": 1}
     registers = {"INMODEREG": "0", "DREG": "0", "BREG": "0"}
-    inputs = {name: pins[name] for name in ("A", "B", "D", "INMODE")}
+    inputs = {name: pins[name] for name in ("A", "B", "D", "INMODE", "CEM")}
     module = netlist({"dsp": cell("DSP48E2", "P", registers, **pins)}, inputs=inputs)
-    assert analyse(module).into == {"A": 0, "B": MULTIPLIER, "D": ADDER, "INMODE": ADDER}
+    assert analyse(module).into == {"A": 0, "B": MULTIPLIER, "D": ADDER, "INMODE": ADDER, "CEM": 0}
     module["cells"]["dsp"]["parameters"]["AMULTSEL"] = "A"
     assert analyse(module).into["D"] == MULTIPLIER
 
