@@ -116,7 +116,7 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
     (["--prompt", "a", "--model", "moon"], "Unknown model 'moon'"),
     (["--prompt", "a", "--device", "moon"], "Unknown device 'moon'; known: golden, sim, torch"),
     (["--prompt", "a", "--preset", "moon"],
-     "is compiled for preset nano|Unknown preset 'moon'; known: kv260, nano, tiny"),
+     "is compiled for preset nano|Unknown preset 'moon'; known: ecp5, kv260, nano, tiny, zcu104, zu3eg"),
     (["--prompt", ""], "prompt '' has no tokens"),
     (["--prompt", "a" * 64], "prompt has 65 tokens, but the context holds 64"),
     (["--prompt", "a", "--max-tokens", "0"], "max-tokens must be at least 1, not 0"),

@@ -126,7 +126,7 @@ def test_unknown_models_are_refused(name):
 
 
 def test_unknown_presets_are_refused(checkpoint):
-    with pytest.raises(InputError, match="Unknown preset 'huge'; known: kv260, nano, tiny"):
+    with pytest.raises(InputError, match="Unknown preset 'huge'; known: ecp5, kv260, nano, tiny, zcu104, zu3eg"):
         load_program(str(checkpoint), "huge")
 
 
