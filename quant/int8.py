@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from terntable.quant.places import first_place
 
-__all__ = ["ABSMAX_FLOOR", "absmax_int8", "rows_int8"]
+__all__ = ["ABSMAX_FLOOR", "absmax_int8", "float_rows", "rows_int8"]
 
 # BitNet's floor of a row's largest magnitude, so that a row of zeros has a finite scale.
 ABSMAX_FLOOR = np.float32(1e-5)
@@ -20,7 +20,7 @@ def absmax_int8(x: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 
     Raises ``ValueError`` if K is zero, the type is not a float type, or a value is NaN or infinite.
     """
-    values, absmax = _rows(x, "x")
+    values, absmax = float_rows(x, "x")
     scale = _LEVELS / np.maximum(absmax, ABSMAX_FLOOR)
     quantised = np.clip(np.rint(values * scale[..., None]), -128, 127)
     return quantised.astype(np.int8), scale
@@ -35,7 +35,7 @@ def rows_int8(weight: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.float32]]
     Raises ``ValueError`` if the array is not a matrix, K is zero, the type is not a float type, or a value is
     NaN or infinite.
     """
-    values, absmax = _rows(weight, "weight")
+    values, absmax = float_rows(weight, "weight")
     if values.ndim != 2:
         raise ValueError(f"weight has shape {values.shape}, but must be a matrix")
     # Below the smallest normal number a scale has too few bits left to bring the row back to 127.
@@ -45,8 +45,8 @@ def rows_int8(weight: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.float32]]
     return quantised.astype(np.int8), scale
 
 
-def _rows(array: ArrayLike, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the array as float32 and the largest magnitude of each row, after checks."""
+def float_rows(array: ArrayLike, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the array as float32 and the largest magnitude of each row; ``ValueError`` calls it by its `name`."""
     given = np.asarray(array)
     if given.ndim == 0 or given.shape[-1] == 0:
         raise ValueError(f"{name} has shape {given.shape}, but a row needs at least one element")
