@@ -118,11 +118,14 @@ class AttentionValues(wiring.Component):
             done = register(m, due, name="done", cycles=AttentionConvert.LATENCY - AttentionConvert.FLOAT)
             finished = delay(m, valid, name="finished", cycles=AttentionConvert.LATENCY)
             m.d.sync += [self.o.valid.eq(finished & done.whole), self.last.eq(done.last)]
+            word = Signal(columns(rows=sizes.rows, lanes=lanes), reset_less=True)
             with m.If(finished):
-                word = self.o.payload
                 for row in rows:
                     m.d.sync += [word[n][row].eq(word[n + 1][row]) for n in range(lanes - 1)]
-                    m.d.sync += word[lanes - 1][row].eq(Mux(self.seen[row], self.y[row], 0))
+                    m.d.sync += word[lanes - 1][row].eq(self.y[row])
+                    with m.If(~self.seen[row]):
+                        m.d.sync += word[lanes - 1][row].eq(0)
+        m.d.comb += self.o.payload.eq(word)
         m.d.comb += [scale.eq(Mux(due.second, self.factor[1][row], self.factor[0][row]))
                      for row, scale in enumerate(self.column_scale)]
         return m

@@ -7,7 +7,7 @@ from amaranth.hdl import C, Cat, Module, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.float_bits import BIAS, EXPONENT, exponent_limits, round_pack, unpack, wide_product
+from terntable.hw.float_bits import BIAS, EXPONENT, exponent_limits, round_pack, wide_product
 from terntable.hw.float_parabola import FloatParabola
 from terntable.hw.kernel import Kernel, register
 from terntable.hw.spec.float_tables import LOG2E_BITS, LOG2E_FIXED, VALUE_BITS, exp2_parabolas
@@ -46,18 +46,20 @@ class FloatExp(Kernel):
 
     def pipeline(self, m: Module) -> None:
         # Stages 1 to 3: significand * log2(e), with registers around two multiplier blocks.
-        a = register(m, unpack(m, self.a, name="a"), name="a_held")
-        product = wide_product(m, a.significand, C(LOG2E_FIXED, LOG2E_BITS + 1), name="product")
+        # What counts as zero is shifted away whatever its digits are.
+        a = register(m, self.a, name="a_held")
+        exponent = a[23:31]
+        product = wide_product(m, Cat(a[:23], C(1, 1)), C(LOG2E_FIXED, LOG2E_BITS + 1), name="product")
         product = product[LOG2E_BITS + 17 - BITS - 1:]
         amount = Signal(6)
-        with m.If(a.exponent < TOP - 63):
+        with m.If(exponent < TOP - 63):
             m.d.comb += amount.eq(63)    # shifts everything away
         with m.Else():
-            m.d.comb += amount.eq(TOP - a.exponent)
+            m.d.comb += amount.eq(TOP - exponent)
         amount = register(m, amount, name="amount_held", cycles=2)
         Rest = data.StructLayout({"sign": 1, "huge": 1, "invalid": 1})
         rest = Signal(Rest, reset_less=True)
-        m.d.sync += [rest.sign.eq(a.sign), rest.huge.eq(a.exponent > TOP), rest.invalid.eq(a.invalid)]
+        m.d.sync += [rest.sign.eq(a[31]), rest.huge.eq(exponent > TOP), rest.invalid.eq(exponent.all())]
 
         # Stages 4 and 5: the point to its place.
         shifted = register(m, product >> Cat(C(0, 4), amount[4:]), name="far")

@@ -45,7 +45,8 @@ class FloatSigmoid(Kernel):
         m.submodules.exp = exp = FloatExp()
         m.submodules.add = add = FloatAdd()
         m.submodules.reciprocal = reciprocal = FloatReciprocal()
-        beyond = (self.a[:31] > LIMIT) & ~self.a[23:31].all()
+        # The limit has zeros below bit 20, and may itself be replaced, so that these do not count.
+        beyond = (self.a[20:31] >= LIMIT >> 20) & ~self.a[23:31].all()
         m.d.comb += [
             exp.en.eq(1), add.en.eq(1), reciprocal.en.eq(1),
             exp.a.eq(Cat(Mux(beyond, C(LIMIT, 31), self.a[:31]), ~self.a[31])),

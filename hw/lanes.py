@@ -64,8 +64,8 @@ class VectorLanes(wiring.Component):
     en : In(1)
         High while there is work; an empty pipe need not move.
     clear : In(1)
-        Pulse before the first word, while no word is inside: the sum of squares, ``sum_valid`` and ``invalid`` fall back to
-        zero, and so does ``amax`` if ``mode``, already that of the words to come, keeps it.
+        Pulse not after the first word enters, while no word is inside: the sum of squares, ``sum_valid`` and ``invalid`` fall
+        back to zero, and so does ``amax`` if ``mode``, already that of the words to come, keeps it.
     mode, bits16, from_y : In
         Static until the last result. QUANT to 16 bits, else to 8; NORM and QUANT of Y, else of X.
     s, factor, factor2 : In(32 x rows)
@@ -145,7 +145,7 @@ class VectorLanes(wiring.Component):
 
         waiting, asked = Signal(), Signal()
         m.d.comb += [
-            sums.clear.eq(self.clear), sums.add.eq(norm & at[PRODUCT - 1]), sums.total.eq(total),
+            sums.clear.eq(self.clear), sums.add.eq(norm & at[PRODUCT - 2]), sums.total.eq(total),
             sums.start.eq(waiting & ~asked),
             self.sum.eq(sums.sum), self.sum_valid.eq(sums.valid),
         ]
@@ -156,31 +156,33 @@ class VectorLanes(wiring.Component):
         return m
 
     def _pairs(self, m: Module, sums: PartialSums, product: data.View, side: data.View, total: data.View) -> None:
-        """The lanes, and which operands they get. Only the fold changes what the mode says."""
-        operand, factor, addend = Signal(Operand), Signal(Factor), Signal(Addend)
-        gamma = Signal(data.ArrayLayout(32, self.lanes))
-        m.d.comb += [operand.eq(Mux(self.from_y, Operand.Y, Operand.X)), factor.eq(Factor.ONE), gamma.eq(self.gamma)]
+        """The lanes, and which operands they get. Only the fold changes what the mode says. The first word's operand is there
+        no sooner than a cycle after it enters, so that the choice may stand in registers.
+        """
+        operand, factor, addend, turn, fold = Signal(Operand), Signal(Factor), Signal(Addend), Signal(), Signal()
+        m.d.sync += [operand.eq(Mux(self.from_y, Operand.Y, Operand.X)), factor.eq(Factor.ONE), addend.eq(Addend.NOTHING),
+                     turn.eq(self.mode == VecMode.ROPE), fold.eq(sums.fold)]
         with m.Switch(self.mode):
             for mode in VecMode:
                 with m.Case(mode):
                     if mode in FROM_SUMS:
-                        m.d.comb += operand.eq(Operand.INTEGER)
+                        m.d.sync += operand.eq(Operand.INTEGER)
                     if mode in FACTORS:
-                        m.d.comb += factor.eq(FACTORS[mode])
+                        m.d.sync += factor.eq(FACTORS[mode])
                     if mode in ADDENDS:
-                        m.d.comb += addend.eq(ADDENDS[mode])
+                        m.d.sync += addend.eq(ADDENDS[mode])
         with m.If(sums.fold):
-            m.d.comb += [operand.eq(Operand.FOLD), factor.eq(Factor.ONE), *(gamma[n].eq(ONE) for n in range(self.lanes))]
+            m.d.sync += [operand.eq(Operand.FOLD), factor.eq(Factor.ONE)]
         with m.If(sums.across):
-            m.d.comb += addend.eq(Addend.OTHER)
+            m.d.sync += addend.eq(Addend.OTHER)
+        gamma = [Mux(fold, ONE, one) for one in self.gamma]
 
         for row in range(self.rows):
             for lane in range(0, self.lanes, 2):
                 m.submodules[f"pair_{row}_{lane}"] = pair = LanePair(sum_bits=self.sum_bits)
                 m.d.comb += [
                     pair.en.eq(self.en), pair.bits16.eq(self.bits16), pair.operand.eq(operand), pair.factor_kind.eq(factor),
-                    pair.addend.eq(addend), pair.turn.eq(self.mode == VecMode.ROPE),
-                    pair.subtract.eq(self.mode == VecMode.ROPE),
+                    pair.addend.eq(addend), pair.turn.eq(turn), pair.subtract.eq(turn),
                     pair.cosine.eq(self.angle[lane][row]), pair.sine.eq(self.angle[lane + 1][row]), pair.scale.eq(self.s[row]),
                     pair.factor[0].eq(self.factor[row]), pair.factor[1].eq(self.factor2[row]),
                 ]

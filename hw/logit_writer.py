@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from terntable.hw.axi_burst import REQUEST
 from terntable.hw.head_logits import LOGIT
+from terntable.hw.kernel import delay, register
 
 __all__ = ["LogitWriter"]
 
@@ -17,7 +18,7 @@ class LogitWriter(wiring.Component):
 
     ============  =====================================================
     Computes      nothing, so there is no twin: memory[base + r x stride + 4 v] = logit of vocabulary row v
-    Latency       2 cycles from a block's last logit to its first request
+    Latency       3 cycles from a block's last logit to its first request
     Throughput    collecting: one logit per cycle, and a cycle per block; writing: a beat for every ``beat_bytes`` / 4 + 2
                   cycles, 2 more for each row and 1 for each block
     Stall         takes no logit of a block while that before the last is still being written, and none after the last one until
@@ -85,17 +86,24 @@ class LogitWriter(wiring.Component):
             write.addr.eq(Cat(place, item.row[:row_bits], collecting)), write.data.eq(item.logit), write.en.eq(taken),
         ]
         m.d.sync += self.i.ready.eq(~full.bit_select(collecting, 1) & ~last & ~whole)
-        with m.If(taken & item.end):
-            m.d.sync += [place.eq(Mux(whole, 0, place + 1)), last_place.eq(place == self.block - 2),
-                         collecting.eq(collecting ^ whole), last.eq(item.last)]
+        with m.If(whole):
+            m.d.sync += collecting.eq(~collecting)
+        # The block is handed over a cycle later, which keeps what the logit's arrival decides short.
+        closed, bank_closed, both = delay(m, whole, name="closed"), register(m, collecting, name="bank_closed"), Signal()
+        beats_closed = register(m, (place >> exact_log2(lanes)) + 1, name="beats_closed")
+        m.d.comb += both.eq(full.all() | closed)
+        with m.If(closed):
+            m.d.sync += [place.eq(0), last_place.eq(0)]
+        with m.Elif(taken & item.end):
+            m.d.sync += [place.eq(place + 1), last_place.eq(place == self.block - 2), last.eq(item.last)]
         for bank, count in enumerate(counts):
-            with m.If(whole & (collecting == bank)):
-                m.d.sync += [full[bank].eq(1), count.eq((place >> exact_log2(lanes)) + 1)]
+            with m.If(closed & (bank_closed == bank)):
+                m.d.sync += [full[bank].eq(1), count.eq(beats_closed)]
             with m.Elif(emptied & (writing == bank)):
                 m.d.sync += full[bank].eq(0)
         with m.If(taken):
             m.d.sync += self.busy.eq(1)
-        with m.Elif(emptied & last & ~full.all()):
+        with m.Elif(emptied & last & ~both):
             m.d.sync += [self.busy.eq(0), last.eq(0)]
 
         row, fetched, left = Signal(row_bits), Signal(place_bits), Signal(range(self.block // lanes + 1))
@@ -141,6 +149,6 @@ class LogitWriter(wiring.Component):
                 m.next = "REQUEST"
                 with m.If(row == self.rows - 1):
                     m.d.comb += emptied.eq(1)
-                    m.d.sync += [start.eq(start + 4 * self.block), writing.eq(~writing), begun.eq(~last | full.all())]
+                    m.d.sync += [start.eq(start + 4 * self.block), writing.eq(~writing), begun.eq(~last | both)]
                     m.next = "WAIT"
         return m

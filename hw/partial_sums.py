@@ -17,10 +17,12 @@ from terntable.hw.spec.numbers import PARTIALS
 
 __all__ = ["PartialSums"]
 
-#: Cycles from reading a sum to its place at the first operand of the lanes, and from there to be an addend. Odd together,
-#: so that upper and lower sums, each read every other cycle, share a read port.
-FIRST = 1 + (LanePair.PRODUCT_LATENCY + 1) % 2
-ADDEND = FIRST + LanePair.PRODUCT_LATENCY - 1
+#: Cycles from asking for a sum to having it, and to its place as the first operand of the lanes.
+READ = 2
+FIRST = READ + (LanePair.PRODUCT_LATENCY + 1) % 2
+#: When what is added to it must be asked for: an odd number later, so that upper and lower sums, each asked for every other
+#: cycle, share a read port.
+ADDEND = FIRST + LanePair.PRODUCT_LATENCY - READ
 
 
 class PartialSums(wiring.Component):
@@ -48,13 +50,13 @@ class PartialSums(wiring.Component):
     clear : In(1)
         Pulse before the first word: all sums become zero, ``valid`` low.
     add : In(1)
-        A word's squares are there in the next cycle, when ``value`` is what they are added to.
+        A word's squares are there two cycles later, when ``value`` is what they are added to.
     start : In(1)
         Pulse when the last addition is over: fold.
     fold : Out(1)
-        ``upper`` is the first operand of the lanes, with factor 1 and gamma 1.
+        In the next cycle, ``upper`` is the first operand of the lanes, with factor 1 and gamma 1.
     across : Out(1)
-        In the cycle of ``value``: lane 1 of each pair is to be added instead.
+        Lane 1 of each pair is to be added instead of ``value``; two cycles or more ahead of that.
     upper, value : Out(32 x rows x lanes)
     total : In(32 x rows x lanes)
         What the lanes' adders give.
@@ -70,7 +72,7 @@ class PartialSums(wiring.Component):
         self.rows, self.lanes, self.slots = rows, lanes, PARTIALS // lanes
         # A halving reads an upper sum every other cycle, and the next one waits until the last is back.
         steps = [max(1, self.slots >> n + 1) for n in range(exact_log2(PARTIALS))]
-        self.LATENCY = 1 + sum(2 * step + ADDEND + FloatAdd.LATENCY for step in steps)
+        self.LATENCY = 1 + sum(2 * step + ADDEND + READ - 1 + FloatAdd.LATENCY for step in steps)
         word = columns(rows=rows, lanes=lanes)
         super().__init__({
             "clear": In(1), "add": In(1), "start": In(1), "fold": Out(1), "across": Out(1), "upper": Out(word),
@@ -83,12 +85,12 @@ class PartialSums(wiring.Component):
         m.submodules.memory = memory = Memory(shape=word, depth=self.slots, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         half = Signal(range(PARTIALS))    # sum i gets sum i + half; 0 while words come in
-        slot = Signal(range(self.slots))
+        slot, last = Signal(range(self.slots)), Signal(range(self.slots))    # the next one, and a halving's last one
         live = Signal(self.slots)         # slots written since `clear`; the others count as zero
         folding, odd = Signal(), Signal()
-        step = half >> exact_log2(self.lanes)
+        step = half[exact_log2(self.lanes):]
 
-        # From the read of an addend to the write of the sum.
+        # From asking for an addend to the write of the sum.
         Target = data.StructLayout({"valid": 1, "final": 1, "slot": slot.shape()})
         issued, target = Signal(Target), Signal(Target)
         m.d.comb += [issued.valid.eq(folding & ~odd), issued.slot.eq(slot), issued.final.eq(half == 1)]
@@ -98,16 +100,16 @@ class PartialSums(wiring.Component):
             target.valid.eq(lower.valid | self.add),
             target.slot.eq(Mux(self.add, slot, lower.slot)),
         ]
-        done = delay(m, target, name="done", cycles=1 + FloatAdd.LATENCY)
+        done = delay(m, target, name="done", cycles=READ + FloatAdd.LATENCY)
+        m.d.sync += read.addr.eq(Mux(issued.valid, slot | step, target.slot))
         m.d.comb += [
-            read.addr.eq(Mux(issued.valid, slot + step, target.slot)),
             write.addr.eq(done.slot), write.data.eq(self.total), write.en.eq(done.valid),
             self.across.eq(half == 1),
-            self.fold.eq(delay(m, issued.valid, name="fold", cycles=FIRST)),
+            self.fold.eq(delay(m, issued.valid, name="fold", cycles=FIRST - 1)),
         ]
         value = Signal(word, reset_less=True)
         m.d.sync += value.as_value().eq(Mux(live.bit_select(read.addr, 1), read.data.as_value(), 0))
-        first = register(m, value, name="first", cycles=FIRST - 1)
+        first = register(m, value, name="first", cycles=FIRST - READ)
         m.d.comb += self.value.eq(value)
         for lane in range(self.lanes):
             # Once one slot is left, lanes are halved: of four, the upper pair comes down to the lower one.
@@ -121,16 +123,16 @@ class PartialSums(wiring.Component):
 
         busy = Signal()    # additions of this halving are on their way
         with m.If(self.start):
-            m.d.sync += [half.eq(PARTIALS // 2), slot.eq(0), folding.eq(1), odd.eq(0)]
+            m.d.sync += [half.eq(PARTIALS // 2), slot.eq(0), last.eq(self.slots // 2 - 1), folding.eq(1), odd.eq(0)]
         with m.Elif(folding):
             m.d.sync += odd.eq(~odd)
             with m.If(odd):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If((slot + 1 == step) | (step == 0)):
+                with m.If(slot == last):
                     m.d.sync += [slot.eq(0), folding.eq(0), busy.eq(1)]
         with m.Elif(busy):
-            with m.If(done.valid & (done.slot == Mux(step == 0, 0, (step - 1)[:len(slot)]))):
-                m.d.sync += [half.eq(half >> 1), busy.eq(0), folding.eq(half != 1), odd.eq(0)]
+            with m.If(done.valid & (done.slot == last)):
+                m.d.sync += [half.eq(half >> 1), last.eq(last >> 1), busy.eq(0), folding.eq(half != 1), odd.eq(0)]
         with m.Elif(self.add):
             m.d.sync += slot.eq(slot + 1)
 

@@ -9,6 +9,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.kernel import register
+
 __all__ = ["TopK"]
 
 #: Sort key of zero.
@@ -87,7 +89,8 @@ class TopK(wiring.Component):
         held, fresh, candidate, room = Signal(), Signal(), Signal(), Signal()
         taken = Signal(self.i.payload.shape(), reset_less=True)
         first, second = Signal(Item, reset_less=True), Signal(Item, reset_less=True)
-        pattern = taken.logit
+        pattern, incoming = taken.logit, self.i.payload.logit
+        negative = register(m, incoming[31] & incoming[:31].any(), name="negative")
         m.d.comb += [
             self.i.ready.eq(room), last_read.addr.eq(taken.row), last_read.en.eq(1),
             queue.w_en.eq(candidate), queue.w_data.eq(second),
@@ -97,7 +100,7 @@ class TopK(wiring.Component):
             held.eq(self.i.valid & self.i.ready), taken.eq(self.i.payload),
             fresh.eq(held), first.entry.index.eq(taken.index), first.row.eq(taken.row),
             # Patterns order as integers once negative ones are inverted and the others moved above them.
-            first.entry.key.eq(Cat(Mux(pattern[31] & pattern[:31].any(), ~pattern, pattern | ZERO), 1)),
+            first.entry.key.eq(Cat(Mux(negative, ~pattern, pattern | ZERO), 1)),
             second.eq(first), candidate.eq(fresh & (first.entry.key > last_read.data)),
         ]
 

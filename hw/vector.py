@@ -12,6 +12,9 @@ from terntable.hw.spec.program import Buffer, VecMode
 
 __all__ = ["VectorUnit"]
 
+#: Of the command: what its mode is, whether words are still to enter, and whether it is the last one.
+FLAGS = data.StructLayout({"norm": 1, "gated": 1, "from_sums": 1, "more": 1, "final": 1})
+
 
 class VectorUnit(wiring.Component):
     """Address generation, operand routing and the lanes.
@@ -76,15 +79,17 @@ class VectorUnit(wiring.Component):
         m.submodules.lanes = unit = self.unit
         command = Signal.like(self.command.payload)
         shift = exact_log2(self.lanes)
-        left, unwritten, address = Signal(17), Signal(16), Signal(16)    # words to enter and to write, word to read
-        norm, gated, from_sums, running, issue = (Signal(name=name) for name in (
-            "norm", "gated", "from_sums", "running", "issue"))
+        left = Signal(17)         # words to enter
+        unwritten = Signal(16)
+        address = Signal(16)      # word to read
+        column = Signal(16)       # to write
+        flags = Signal(FLAGS)
+        running = Signal()
+        norm = flags.norm
         m.d.comb += [
-            norm.eq(command.mode == VecMode.NORM), gated.eq(_among(command.mode, GATED)),
-            from_sums.eq(_among(command.mode, FROM_SUMS)),
             self.destination.eq(command.destination), self.busy.eq(running),
             unit.en.eq(running), unit.mode.eq(command.mode), unit.bits16.eq(command.bits16),
-            unit.from_y.eq(command.source != Buffer.X), unit.ended.eq(running & (left == 0)),
+            unit.from_y.eq(command.source != Buffer.X), unit.ended.eq(running & ~flags.more),
             unit.s.eq(self.s), unit.factor.eq(self.factor),
             unit.x.eq(self.x), unit.y.eq(self.y), unit.angle.eq(self.rope),
             self.read_enable.eq(unit.fetch),
@@ -92,15 +97,13 @@ class VectorUnit(wiring.Component):
             self.amax.eq(unit.amax), self.sum.eq(unit.sum), self.invalid.eq(unit.invalid & running),
         ]
         for row in range(self.rows):
-            m.d.comb += unit.factor2[row].eq(Mux(gated, self.factor2[row], self.factor[row]))
+            m.d.comb += unit.factor2[row].eq(Mux(flags.gated, self.factor2[row], self.factor[row]))
         with m.If(unit.fetch):
             m.d.sync += address.eq(address + 1)
 
-        self._issue(m, left, running & (left != 0), norm, gated, from_sums, issue)
-        with m.If(issue):
-            m.d.sync += left.eq(left - 1)
+        with m.If(self._issue(m, flags, flags.more & running)):
+            m.d.sync += [left.eq(left - 1), flags.more.eq(~flags.final), flags.final.eq(left == 2)]
 
-        column = Signal(16)
         m.d.comb += [
             self.write_valid.eq(unit.o_valid), self.write_column.eq(column),
             self.write_float.eq(unit.o_y), self.write_integer.eq(unit.o_q),
@@ -114,12 +117,17 @@ class VectorUnit(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 first = self.command.payload
-                words = first.length >> shift
-                m.d.comb += self.command.ready.eq(1)
-                m.d.sync += [
-                    command.eq(first), column.eq(first.offset2), unwritten.eq(words),
+                words, entering = first.length >> shift, Signal(17)
+                m.d.comb += [
+                    self.command.ready.eq(1),
                     # A gate's column is made of two.
-                    left.eq(Mux(_among(first.mode, GATED), words << 1, words)),
+                    entering.eq(Mux(_among(first.mode, GATED), words << 1, words)),
+                ]
+                m.d.sync += [
+                    command.eq(first), column.eq(first.offset2), unwritten.eq(words), left.eq(entering),
+                    flags.norm.eq(first.mode == VecMode.NORM), flags.gated.eq(_among(first.mode, GATED)),
+                    flags.from_sums.eq(_among(first.mode, FROM_SUMS)),
+                    flags.more.eq(entering != 0), flags.final.eq(entering == 1),
                     address.eq(Mux(first.mode == VecMode.ROPE, 0,
                                    Mux(first.mode == VecMode.ADD, first.offset2, first.offset) >> shift)),
                 ]
@@ -138,9 +146,9 @@ class VectorUnit(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _issue(self, m: Module, left: Value, more: Value, norm: Value, gated: Value, from_sums: Value,
-               issue: Value) -> None:
-        """When a word enters, and the sums and norm weights it takes; their words are wider and feed several."""
+    def _issue(self, m: Module, flags: data.View, more: Value) -> Value:
+        """Whether a word enters, with the sums or norm weights it takes; their words are wider and feed several."""
+        norm, gated, from_sums, issue = flags.norm, flags.gated, flags.from_sums, Signal()
         unit, sum_parts, weight_parts = self.unit, self.outputs // self.lanes, self.word_bytes // (4 * self.lanes)
         sum_part, weight_part = Signal(range(max(2, sum_parts))), Signal(range(max(2, weight_parts)))
         turn = Signal(range(max(2, unit.turns)))    # a gated word stays for some cycles
@@ -167,13 +175,14 @@ class VectorUnit(wiring.Component):
             m.d.sync += gamma.as_value().eq(self.weights.payload.word_select(weight_part, 32 * self.lanes))
 
         # What is left of a word of norm weights after the last column is padding; sums have none.
-        weights_end = (weight_part == weight_parts - 1) | (left == 1)
+        weights_end = (weight_part == weight_parts - 1) | flags.final
         m.d.comb += [self.weights.ready.eq(issue & norm & weights_end),
                      self.partial.ready.eq(issue & from_sums & (sum_part == sum_parts - 1))]
         with m.If(issue & norm):
             m.d.sync += weight_part.eq(Mux(weights_end, 0, weight_part + 1))
         with m.If(issue & from_sums):
             m.d.sync += sum_part.eq(Mux(sum_part == sum_parts - 1, 0, sum_part + 1))
+        return issue
 
 
 def _among(mode: Value, modes: tuple[VecMode, ...]) -> Value:

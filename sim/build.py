@@ -33,7 +33,7 @@ TOP = "terntable"
 QUIET = ["-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-CASEINCOMPLETE", "-Wno-SYMRSVDWORD"]
 VERILATE = [
     *f"--cc --exe --prefix Vterntable --top-module {WRAPPER} -O3 --x-assign fast --x-initial fast".split(),
-    *"--noassert --savable --output-split 20000".split(), *QUIET,
+    *"--noassert --savable --output-split 5000".split(), *QUIET,
 ]
 
 #: All that the harness and the traffic generator are made of.

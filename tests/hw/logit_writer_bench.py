@@ -66,7 +66,7 @@ def check_flat_out(result: Result, name: str, vocab: int, count: int, enable: in
         now = max(now, idle[number % 2])
         items += range(now, now + length)
         now += length + 1
-        at = max(now, free + 1)
+        at = max(now + 1, free + 1)
         wanted = {row: size for row, _, size in block}
         for row in range(rows):
             if row in wanted:
@@ -109,6 +109,6 @@ async def busy_until_written(dut, name, enable):
     recorder.stop()
     first, last = result.i.cycles[0], result.i.cycles[-1]
     # Each row takes two cycles, one that is written also those of its beat.
-    end = last + 2 + 2 * rows + (lanes + 2) * enable
+    end = last + 3 + 2 * rows + (lanes + 2) * enable
     assert recorder["busy"] == [int(first < now < end) for now in range(len(recorder["busy"]))]
     assert recorder["i__ready"] == [int(not last < now <= end) for now in range(len(recorder["busy"]))]

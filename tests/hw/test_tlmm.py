@@ -16,15 +16,15 @@ from terntable.models.golden import tlmm as twin
 from terntable.models.golden.tlmm import cycles, ternary_matmul
 from terntable.quant.beats import BeatGeometry, pack_matrix
 
-#: `board` has the groups, the block's cells and so the parts of the largest preset.
+#: The first three have the groups, cells of a block and so the parts of the presets tiny, nano and kv260.
 SETS = {
     "tiny": {"rows": 2, "lanes": 2, "word_bytes": 16, "outputs": 4, "block_outputs": 128, "max_outputs": 512, "max_inputs": 256},
-    "nano": {"rows": 3, "lanes": 2, "word_bytes": 32, "outputs": 4, "block_outputs": 16, "max_outputs": 96, "max_inputs": 80,
+    "nano": {"rows": 3, "lanes": 2, "word_bytes": 16, "outputs": 2, "block_outputs": 8, "max_outputs": 96, "max_inputs": 80,
              "queue_words": 4},
-    "board": {"rows": 1, "lanes": 2, "word_bytes": 32, "outputs": 2, "block_outputs": 128, "max_outputs": 256, "max_inputs": 300},
+    "board": {"rows": 1, "lanes": 2, "word_bytes": 16, "outputs": 1, "block_outputs": 64, "max_outputs": 128, "max_inputs": 300},
     "least": {"rows": 1, "lanes": 1, "word_bytes": 1, "outputs": 1, "block_outputs": 1, "max_outputs": 9, "max_inputs": 12,
               "queue_words": 3},
-    "odd": {"rows": 2, "lanes": 1, "word_bytes": 10, "outputs": 2, "block_outputs": 4, "max_outputs": 32, "max_inputs": 64,
+    "odd": {"rows": 1, "lanes": 1, "word_bytes": 10, "outputs": 2, "block_outputs": 4, "max_outputs": 32, "max_inputs": 64,
             "queue_words": 5},
 }
 

@@ -93,6 +93,29 @@ async def matches(dut, name, traffic):
 
 
 @cocotb.test()
+@cocotb.parametrize(name=list(SETS), cells=[1, 2, 3])
+async def late_words_meet_in_time(dut, name, cells):
+    """When the tables of two small tiles wait for words, cells follow one another as fast as the sums allow."""
+    await start(dut, name)
+    geometry, rng = geometry_of(name), np.random.default_rng(SEED)
+    shape = cells * geometry.outputs, min(4 * geometry.tile_inputs, SETS[name]["max_inputs"])
+    codes = rng.integers(-1, 2, shape).astype(np.int8)
+    act = rng.integers(-128, 128, (SETS[name]["rows"], shape[1])).astype(np.int8)
+    product = Product(act, codes, pack_matrix(codes, geometry)[0])
+    cocotb.start_soon(activations(dut, name, [product]))
+    seen = Recorder(dut, name, (*FLAGS, "act_address"))
+    first = await exchange_all(dut, name, {"command": commands([product])}, {}, traffic="flat out", limit=40, linger=120)
+    result = await exchange_all(dut, name, {"weights": words_of([product])}, {"o": cells}, traffic="flat out", limit=60, linger=40)
+    seen.stop()
+    check_sums(name, [product], result.o.payloads)
+    quiet = [0] * len(first["command"].ready)
+    for flow in (result["weights"], result.o):
+        flow.valid[:0], flow.ready[:0] = quiet, quiet
+    result.flows["command"] = first["command"]
+    check_cycles(name, result, seen, [product])
+
+
+@cocotb.test()
 @cocotb.parametrize(name=list(SETS))
 async def full_queue_stops_the_engine(dut, name):
     """Nothing is lost, no word is taken, and the reason is told, while nobody takes the sums."""
