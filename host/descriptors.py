@@ -78,8 +78,11 @@ def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, inter
     for layer, scale in enumerate(scales):
         out.norm(Buffer.X, Buffer.ACT, hidden, epsilon)
         out.matmul(width + 2 * kv.kv_heads * kv.head_dim, hidden)
+        # Projections follow the engine; what attention reads then fills the ports, between heads the weights do.
         for record in range(kv.records):
-            _attend(out, config, kv, layer, record, scale)
+            _project(out, config, kv, layer, record, scale)
+        for record in range(kv.records):
+            _attend(out, kv, layer, record)
         out.norm(Buffer.Y, Buffer.ACT, width, epsilon)
         out.matmul(hidden, width)
         out.vec(VecMode.ADD, Buffer.PARTIAL, Buffer.X, hidden, scale=scale.o)
@@ -94,8 +97,8 @@ def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, inter
     return out.bytes()
 
 
-def _attend(out: _List, config: HardwareConfig, kv: KvLayout, layer: int, record: int, scale: LayerScales) -> None:
-    """Queries, keys and values of a record in the order of their sums, then its attention, while the engine goes on."""
+def _project(out: _List, config: HardwareConfig, kv: KvLayout, layer: int, record: int, scale: LayerScales) -> None:
+    """Queries, keys and values of a record in the order of their sums, while the engine goes on."""
     dim, pack, group = kv.head_dim, kv.pack, kv.group
     first, scratch = record * group * pack, kv.heads * dim
     for head in range(group * pack):
@@ -105,11 +108,19 @@ def _attend(out: _List, config: HardwareConfig, kv: KvLayout, layer: int, record
         for head in range(pack):
             out.project(mode, target, dim, scratch=scratch, column=head * dim, slot=config.max_heads + 2 * head + place,
                         scale=factor)
-    where = {"c": pack, "length": dim, "address": kv.offset(layer, record), "address2": kv.plane_stride}
-    out.add(Op.KV_STORE, **where)
-    for query in range(group):
-        out.add(Op.ATTENTION, a=first + query * pack, offset=(record * group + query) * kv.query_columns,
-                offset2=(first + query * pack) * dim, imm=LOG2E / math.sqrt(dim), **where)
+    out.add(Op.KV_STORE, **_where(kv, layer, record))
+
+
+def _attend(out: _List, kv: KvLayout, layer: int, record: int) -> None:
+    """Attention of the query heads that share a record."""
+    first = record * kv.group * kv.pack
+    for query in range(kv.group):
+        out.add(Op.ATTENTION, a=first + query * kv.pack, offset=(record * kv.group + query) * kv.query_columns,
+                offset2=(first + query * kv.pack) * kv.head_dim, imm=LOG2E / math.sqrt(kv.head_dim), **_where(kv, layer, record))
+
+
+def _where(kv: KvLayout, layer: int, record: int) -> dict[str, int]:
+    return {"c": kv.pack, "length": kv.head_dim, "address": kv.offset(layer, record), "address2": kv.plane_stride}
 
 
 def move_descriptors(kv: KvLayout) -> NDArray[np.uint8]:

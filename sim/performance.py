@@ -133,19 +133,19 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
         slots=slots, pack=kv.pack, head_dim=shape.head_dim, beat_bytes=config.beat_bytes, port_bytes=config.port_bytes,
         lanes=config.lanes, timing=_timing(config)))
     store = rows * (2 * kv.planes * config.beat_bytes + kv.entry) / config.port_bytes + 4 * (2 * kv.planes + 1) + WRITE
-    record = (kv.group + 2) * kv.pack * project + store + kv.group * attend
+    record = (kv.group + 2) * kv.pack * project + store
 
     run.step("load", rows * (hidden / config.lanes + READ) + rows * (shape.head_dim / config.lanes + READ) + 3 * READ,
              data=rows * embed_stride(hidden, config))
     for _ in range(layers):
         norm(hidden)
-        # Attention follows the engine record by record; the last block's record, and what is late, come after it.
+        # Projections follow the engine record by record; the last block's records come after it, and then attention.
         multiply = words["qkv"] * FRAME_CELLS / FRAME_WORDS + ENGINE_FILL
         chain, blocks = record * kv.records, max(1, -(-shape.qkv // config.block_outputs))
-        tail = max(record, chain - multiply * (1 - 1 / blocks))
-        data = kv_bytes * kv.group * kv.records
-        run.step("qkv and attention", multiply, words=words["qkv"], data=data * max(0.0, 1 - tail / chain))
-        run.step("qkv and attention", tail, data=data * min(1.0, tail / chain))
+        run.step("qkv", multiply, words=words["qkv"])
+        run.step("qkv", max(record, chain - multiply * (1 - 1 / blocks)))
+        for _ in range(kv.group * kv.records):
+            run.step("attention", attend, data=kv_bytes)
         norm(width)
         matrix("o", VecMode.ADD, hidden, 1)
         norm(hidden)
