@@ -4,13 +4,13 @@
 """
 
 import argparse
-import gc
 import re
 from pathlib import Path
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from terntable.hw.emission import brief
 from terntable.hw.spec.config import PRESETS, HardwareConfig, preset
 
 __all__ = ["TOP", "convert", "emit", "main", "top"]
@@ -18,39 +18,30 @@ __all__ = ["TOP", "convert", "emit", "main", "top"]
 #: Name of the accelerator's Verilog module.
 TOP = "terntable"
 
-#: An `initial` block that does nothing but set rows 0, 1, 2 ... of one memory to zero.
-_ZEROS = re.compile(r"^  initial begin\n((?:    (\S+) ?\[\d+\] = \d+'[hdb]0+;\n)+)  end\n", re.MULTILINE)
+#: A memory whose contents the text does not say.
+_MEMORY = re.compile(r"^  reg (\[(\d+):0\]) (\S+) +\[(\d+):0\];\n(?!  initial)", re.MULTILINE)
 
 #: A signal without bits, which nothing can refer to and Verilog does not know.
 _EMPTY = re.compile(r"^  (?:wire|reg) \[-1:0\] .*;\n", re.MULTILINE)
 
 
-def _loop(match: re.Match[str]) -> str:
-    rows = match[1].splitlines()
-    names = {row.split("[")[0].strip() for row in rows}
-    if len(names) != 1:
-        return match[0]
-    zero = rows[0].split("=")[1].strip()
-    index = f"clear_{names.pop().lstrip(chr(92))}".replace(".", "_").replace("$", "_")
-    memory = rows[0].strip().split("[")[0]
-    return f"  integer {index};\n  initial for ({index} = 0; {index} < {len(rows)}; {index} = {index} + 1) " \
-           f"{memory}[{index}] = {zero}\n"
+def _cleared(match: re.Match[str]) -> str:
+    name = match[3]
+    index = f"clear_{name.lstrip(chr(92))}".replace(".", "_").replace("$", "_")
+    # A name with a backslash ends with a space.
+    memory = f"{name} " if name.startswith("\\") else name
+    return f"{match[0]}  integer {index};\n  initial for ({index} = 0; {index} <= {match[4]}; {index} = {index} + 1) " \
+           f"{memory}[{index}] = {int(match[2]) + 1}'h0;\n"
 
 
 def convert(component: wiring.Component, name: str) -> str:
     """Verilog text with the top module `name`. The clock is `clk`, the active-high synchronous reset `rst`.
 
-    Memories that start as zeros, row by row in Amaranth's output, are cleared by a loop instead.
+    Memories that start as zeros are cleared by a loop.
     """
-    # The collector looks again and again at millions of objects that stay: a third of the time.
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with brief():
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    finally:
-        if enabled:
-            gc.enable()
-    return _EMPTY.sub("", _ZEROS.sub(_loop, text))
+    return _EMPTY.sub("", _MEMORY.sub(_cleared, text))
 
 
 def emit(component: wiring.Component, name: str, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from amaranth.back import rtlil  # type: ignore[attr-defined]
 from amaranth.lib import wiring
 
+from terntable.hw.emission import brief
 from terntable.sim import cells, logic_levels, primitives
 from terntable.sim.cells import Counts, count
 from terntable.sim.logic_levels import Levels, analyse
@@ -78,7 +79,8 @@ class Synthesis:
 
 def text_of(component: wiring.Component, family: str = "xcup") -> str:
     """RTLIL of a component as it is on a family, which is its platform, for :func:`synthesise`."""
-    return rtlil.convert(component, name=TOP, platform=family, emit_src=False)
+    with brief():
+        return rtlil.convert(component, name=TOP, platform=family, emit_src=False)
 
 
 def measure(component: wiring.Component, family: str = "xcup") -> Synthesis:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import terntable.hw
 import terntable.quant
+from terntable.hw.emission import brief
 from terntable.hw.spec.config import HardwareConfig
 from terntable.sim.errors import SynthesisError
 from terntable.sim.open_tools import cached, version
@@ -49,7 +50,8 @@ def units_of(config: HardwareConfig, family: str, progress: Callable[[str], None
         from terntable.hw.accelerator import Accelerator
 
         progress(f"Writing {config.name} as RTLIL for {family}")
-        units = cut(rtlil.convert(Accelerator(config), name="top", platform=family, emit_src=False), "top")
+        with brief():
+            units = cut(rtlil.convert(Accelerator(config), name="top", platform=family, emit_src=False), "top")
         return {"texts": dict(units.texts), "wires": units.wires}
 
     total = hashlib.sha256(f"{config!r} {metadata.version('amaranth')}".encode())

@@ -35,7 +35,7 @@ class Memories(wiring.Component):
 
 def test_zero_memories_are_loops():
     text = convert(Memories(), "memories")
-    assert re.search(r"initial for \((\w+) = 0; \1 < 16; \1 = \1 \+ 1\) \S*zeros\S* ?\[\1\] = 9'h0+;", text)
+    assert re.search(r"initial for \((\w+) = 0; \1 <= 15; \1 = \1 \+ 1\) \S*zeros\S* ?\[\1\] = 9'h0;", text)
     assert re.search(r"table\S* ?\[2\] = 8'h07;", text)
     assert not re.search(r"zeros\[\d+\] =", text)
 
