@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 from terntable.host.errors import DeviceError, SessionError
 from terntable.host.rows import check_tokens
 from terntable.host.target import PassResult
+from terntable.quant.families import MICROSOFT
 from terntable.quant.huggingface import read_checkpoint
+from terntable.quant.huggingface_config import read_family
 
 __all__ = ["TorchTarget"]
 
@@ -25,7 +27,7 @@ class TorchTarget:
     Raises
     ------
     DeviceError
-        torch or transformers are not installed.
+        torch or transformers are not installed, or transformers has no class for the checkpoint's family.
     CheckpointError
         The checkpoint is damaged.
 
@@ -41,8 +43,10 @@ class TorchTarget:
         except ImportError as error:
             raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install "
                               "'terntable[torch]'") from error
-        # The loader of transformers fills in what is missing with random numbers.
-        config = read_checkpoint(path).config
+        # The loader of transformers fills in what is missing with random numbers, and leaves out names that it does not know.
+        config, family = read_checkpoint(path).config, read_family(path)
+        if family is not MICROSOFT:
+            raise DeviceError(f"Device torch cannot run {path}: transformers has no class for a {family.title} model")
         if not 1 <= (context or 1) <= config.max_position_embeddings:
             raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
         self._torch, self._cache_class = torch, DynamicCache

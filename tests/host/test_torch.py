@@ -10,6 +10,7 @@ import pytest
 from terntable.host import cli
 from terntable.host.devices.torch_reference import TorchTarget
 from terntable.host.errors import DeviceError, SessionError
+from tests.quant import tiny_bitnet
 
 TOKENS = np.random.default_rng(3).integers(2, 97, 12)
 
@@ -75,3 +76,9 @@ def test_a_missing_package_is_named(checkpoint, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DeviceError, match=f"needs {package}, which is not installed: pip install 'terntable.torch.'"):
         TorchTarget(checkpoint)
+
+
+def test_the_family_that_transformers_lacks_is_refused(tmp_path):
+    folder = tiny_bitnet.write_one_bit_llm(tmp_path / "model")
+    with pytest.raises(DeviceError, match="transformers has no class for a 1bitLLM BitNet model"):
+        TorchTarget(folder)
