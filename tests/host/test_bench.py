@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from terntable.host import roofline
 from terntable.host.cli import main
 
 SHAPE = "hidden=48,intermediate=80,layers=3,heads=2,kv_heads=2,head_dim=24,vocab=100,act=silu,context=64"
@@ -73,6 +74,22 @@ def test_mistakes_are_one_sentence(capsys, words, sentence):
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and sentence in error[0]
+
+
+def test_roofline(capsys, tmp_path):
+    result = {"shape": "bitnet-0.73b", "preset": "kv260", "context": 128, "prompt": 0, "rows": 8, "cycles": 3_200_000,
+              "clock_hz": 250_000_000, "ddr_bytes_read": 196_000_000, "ddr_bytes_written": 77_000}
+    intensity, speed, label = roofline.point(result)
+    assert label == "bitnet-0.73b, 8 rows, context 128"
+    assert intensity == pytest.approx(8 * (679_477_248 + 32002 * 1536) / 196_077_000)
+    assert speed == pytest.approx(intensity * 196_077_000 / 3_200_000 / 4)
+    file, plot = tmp_path / "run.json", tmp_path / "plot.svg"
+    file.write_text(json.dumps(result))
+    assert roofline.main([str(file), "--output", str(plot)]) == 0
+    assert label in plot.read_text() and "16 GB/s" in plot.read_text() and "768 G/s" in plot.read_text()
+    file.write_text("{}")
+    assert roofline.main([str(file), "--output", str(plot)]) == 2
+    assert capsys.readouterr().err.startswith("No roofline: ")
 
 
 def test_explore(capsys, tmp_path):
