@@ -20,7 +20,7 @@ from terntable.hw.spec.layout import (
     embed_stride,
     gamma_words,
     head_words,
-    matmul_words,
+    matmul_cells,
     round_up,
 )
 from terntable.hw.spec.program import ScalarKind, ScaleOf, VecMode
@@ -88,7 +88,8 @@ class _Pass:
 
 
 def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int = 1, output: bool = True,
-             layers: int | None = None, bytes_per_cycle: float | None = None) -> Estimate:
+             layers: int | None = None, bytes_per_cycle: float | None = None, overlap: bool = True,
+             cell_words: float = FRAME_WORDS / FRAME_CELLS) -> Estimate:
     """A pass of `rows` rows after `context` committed tokens.
 
     Parameters
@@ -96,6 +97,8 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     output : the head runs.
     layers : of the shape; all by default.
     bytes_per_cycle : what memory delivers to all ports together; by default what the ports can take.
+    overlap : lanes and attention work beside the engine, as they do; else after it.
+    cell_words : words of the weight stream that a cell takes; another number is another format than the machine's.
 
     """
     rate = min(config.beat_bytes, bytes_per_cycle or config.beat_bytes)
@@ -103,8 +106,9 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     slots, width, inner, hidden = context + rows, shape.heads * shape.head_dim, shape.intermediate, shape.hidden
     kv = KvLayout(layers=layers, heads=shape.heads, kv_heads=shape.kv_heads, head_dim=shape.head_dim, context=slots,
                   beat_bytes=config.beat_bytes, port_bytes=config.port_bytes)
-    words = {name: matmul_words(inputs, outputs, config) for name, (outputs, inputs) in {
+    cells = {name: matmul_cells(inputs, outputs, config) for name, (outputs, inputs) in {
         "qkv": (shape.qkv, hidden), "o": (hidden, width), "gate_up": (2 * inner, hidden), "down": (hidden, inner)}.items()}
+    words = {name: round(count * cell_words) for name, count in cells.items()}
     norms = 2 * gamma_words(hidden, config) + gamma_words(width, config) + gamma_words(inner, config)
     head = head_words(hidden, shape.vocab, config) if output else 0
     run = _Pass(config, rate, (layers * (sum(words.values()) + norms) + gamma_words(hidden, config) + head) * config.word_bytes)
@@ -120,11 +124,11 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     def matrix(name: str, mode: VecMode, columns: int, share: int) -> None:
         """A product whose sums go through the lanes as they come; the last block's go through them afterwards."""
         block = min(config.block_outputs, share * columns) // share
-        multiply = words[name] * FRAME_CELLS / FRAME_WORDS + ENGINE_FILL
+        multiply = cells[name] + ENGINE_FILL
         lanes = vector.latency(mode, columns)
         drain = min(lanes, vector.latency(mode, block)) + ENGINE_DRAIN + scalar.latency(FACTOR) + DISPATCH
         run.step(name, multiply, words=words[name])
-        run.step(name, max(drain, lanes - multiply))
+        run.step(name, max(drain, lanes - (multiply if overlap else 0)))
 
     project = (vector.latency(VecMode.ROPE, shape.head_dim) + scalar.latency(ScalarKind.QUANT, ScaleOf.FACTOR)
                + vector.latency(VecMode.QUANT, shape.head_dim) + 3 * DISPATCH)
@@ -140,10 +144,10 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     for _ in range(layers):
         norm(hidden)
         # Projections follow the engine record by record; the last block's records come after it, and then attention.
-        multiply = words["qkv"] * FRAME_CELLS / FRAME_WORDS + ENGINE_FILL
+        multiply = cells["qkv"] + ENGINE_FILL
         chain, blocks = record * kv.records, max(1, -(-shape.qkv // config.block_outputs))
         run.step("qkv", multiply, words=words["qkv"])
-        run.step("qkv", max(record, chain - multiply * (1 - 1 / blocks)))
+        run.step("qkv", max(record, chain - (multiply * (1 - 1 / blocks) if overlap else 0)))
         for _ in range(kv.group * kv.records):
             run.step("attention", attend, data=kv_bytes)
         norm(width)
