@@ -27,7 +27,7 @@ class CheckedSession(Session):
 
     Parameters
     ----------
-    device, program, loaded, progress : as :class:`terntable.host.session.Session`.
+    device, program, loaded, progress, head : as :class:`terntable.host.session.Session`.
     reference : the device to compare with; the golden model if None.
 
     Attributes
@@ -37,14 +37,14 @@ class CheckedSession(Session):
     """
 
     def __init__(self, device: Device, program: Program, *, loaded: LoadedProgram | None = None,
-                 progress: Callable[[str], None] | None = None, reference: Device | None = None) -> None:
+                 progress: Callable[[str], None] | None = None, reference: Device | None = None, head: str = "exact") -> None:
         if reference is None:
             from terntable.host.devices.golden import GoldenDevice
 
             reference = GoldenDevice(program.config, memory_bytes=memory_needed(program))
         self.passes = 0
-        self.reference = Session(reference, program)
-        super().__init__(device, program, loaded=loaded, progress=progress)
+        self.reference = Session(reference, program, head=head)
+        super().__init__(device, program, loaded=loaded, progress=progress, head=head)
 
     def __enter__(self) -> "CheckedSession":
         return self

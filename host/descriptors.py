@@ -7,9 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import KvLayout, embed_stride, rope_stride
+from terntable.hw.spec.layout import KvLayout, embed_stride, rope_stride, shortlist_outputs
 from terntable.hw.spec.numbers import HEAD_LIMIT, INT8_LIMIT, LOG2E
-from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, Buffer, Op, ScalarKind, ScaleOf, VecMode
+from terntable.hw.spec.program import (
+    DESCRIPTOR,
+    FETCH_DESCRIPTORS,
+    OF_SHORTLIST,
+    Buffer,
+    Op,
+    ScalarKind,
+    ScaleOf,
+    VecMode,
+)
 
 __all__ = ["LayerScales", "move_descriptors", "pass_descriptors"]
 
@@ -54,6 +63,10 @@ class _List:
         """RMS norm of `source`, quantised to `target`, by way of Y. The norm's factor only enters the quantiser's scale."""
         self.vec(VecMode.NORM, source, Buffer.Y, length)
         self.add(Op.SCALAR, a=int(ScalarKind.NORM), imm=1 / length, imm2=epsilon)
+        self.quantise(target, length)
+
+    def quantise(self, target: Buffer, length: int) -> None:
+        """The norm's vector in Y to `target`."""
         limit = HEAD_LIMIT if target == Buffer.HEAD else INT8_LIMIT
         self.add(Op.SCALAR, a=int(ScalarKind.QUANT), b=int(ScaleOf.INV), imm=limit)
         self.vec(VecMode.QUANT, Buffer.Y, target, length)
@@ -64,13 +77,15 @@ class _List:
         self.add(Op.SCALAR, a=int(ScalarKind.QUANT), b=int(ScaleOf.FACTOR), c=slot + 1, imm=INT8_LIMIT, imm2=scale)
         self.vec(VecMode.QUANT, Buffer.Y, target, length, offset=scratch, offset2=column)
 
-    def matmul(self, outputs: int, inputs: int) -> None:
-        self.add(Op.MATMUL, length=outputs, offset=inputs)
+    def matmul(self, outputs: int, inputs: int, **values: int) -> None:
+        self.add(Op.MATMUL, length=outputs, offset=inputs, **values)
 
 
 def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, intermediate: int, vocab: int, epsilon: float,
-                     activation: VecMode, scales: list[LayerScales]) -> NDArray[np.uint8]:
-    """A whole pass: embedding to head. `activation` is the gate's mode; bytes padded to whole fetch blocks."""
+                     activation: VecMode, scales: list[LayerScales], shortlist: bool = False) -> NDArray[np.uint8]:
+    """A whole pass: embedding to head, with a `shortlist` or without. `activation` is the gate's mode; bytes padded to whole
+    fetch blocks.
+    """
     out = _List()
     width = kv.heads * kv.head_dim
     out.add(Op.EMBED, length=hidden, address2=embed_stride(hidden, config))
@@ -92,6 +107,14 @@ def pass_descriptors(*, config: HardwareConfig, kv: KvLayout, hidden: int, inter
         out.norm(Buffer.Y, Buffer.ACT, intermediate, epsilon)
         out.matmul(hidden, intermediate)
         out.vec(VecMode.ADD, Buffer.PARTIAL, Buffer.X, hidden, scale=scale.down)
+    if shortlist:
+        # The engine has its input before the head has its own, which is made beside the product.
+        out.norm(Buffer.X, Buffer.ACT, hidden, epsilon)
+        out.matmul(shortlist_outputs(vocab, config), hidden, a=OF_SHORTLIST)
+        out.quantise(Buffer.HEAD, hidden)
+        out.add(Op.SHORTLIST, length=vocab)
+        out.add(Op.HEAD, a=OF_SHORTLIST, length=vocab, offset=hidden)
+        return out.bytes()
     out.norm(Buffer.X, Buffer.HEAD, hidden, epsilon)
     out.add(Op.HEAD, length=vocab, offset=hidden)
     return out.bytes()

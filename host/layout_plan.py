@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 from terntable.host.descriptors import LayerScales, move_descriptors, pass_descriptors
 from terntable.host.program import ModelShape, Program, ProgramError
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import KvLayout, gamma_words, head_words, matmul_words, rope_stride
+from terntable.hw.spec.layout import (
+    KvLayout,
+    gamma_words,
+    head_words,
+    matmul_words,
+    rope_stride,
+    shortlist_outputs,
+    shortlist_words,
+)
 from terntable.hw.spec.program import VecMode
 from terntable.quant.beats import BeatGeometry
 from terntable.quant.checkpoint import BitNetConfig
@@ -24,10 +32,11 @@ class Section:
 
     Attributes
     ----------
-    kind : "gamma" (binary32 norm weights), "matrix" (ternary) or "head" (INT8 rows).
+    kind : "gamma" (binary32 norm weights), "matrix" (ternary), "head" (INT8 rows) or "shortlist" (ternary rows and their binary32
+        scales).
     layer : its layer; the number of layers for what comes after them.
     part : what it holds, in the words of :class:`terntable.quant.checkpoint.Layer`; "qkv" and "gate_up" are merged matrices.
-    outputs, inputs : shape; outputs is 0 for norm weights.
+    outputs, inputs : shape; outputs is 0 for norm weights, the vocabulary for head and shortlist.
     first, words : place in the stream.
 
     """
@@ -52,8 +61,8 @@ def kv_layout(model: BitNetConfig, config: HardwareConfig, context: int) -> KvLa
                     head_dim=model.head_dim, context=context, beat_bytes=config.beat_bytes, port_bytes=config.port_bytes)
 
 
-def sections(model: BitNetConfig, config: HardwareConfig) -> list[Section]:
-    """The whole weight stream in the order in which a pass consumes it; the head is last."""
+def sections(model: BitNetConfig, config: HardwareConfig, *, shortlist: bool = False) -> list[Section]:
+    """The whole weight stream in the order in which a pass consumes it: the head is last, or the shortlist behind it."""
     hidden, inner = model.hidden_size, model.intermediate_size
     width = model.num_attention_heads * model.head_dim
     layer_parts = (
@@ -64,9 +73,11 @@ def sections(model: BitNetConfig, config: HardwareConfig) -> list[Section]:
     layers = model.num_hidden_layers
     parts = [(layer, *part) for layer in range(layers) for part in layer_parts]
     parts += [(layers, "gamma", "final_norm", 0, hidden), (layers, "head", "head", model.vocab_size, hidden)]
+    parts += [(layers, "shortlist", "shortlist", model.vocab_size, hidden)] * shortlist
     sizes = {"gamma": lambda outputs, inputs: gamma_words(inputs, config),
              "matrix": lambda outputs, inputs: matmul_words(inputs, outputs, config),
-             "head": lambda outputs, inputs: head_words(inputs, outputs, config)}
+             "head": lambda outputs, inputs: head_words(inputs, outputs, config),
+             "shortlist": lambda outputs, inputs: shortlist_words(inputs, outputs, config)}
     result, first = [], 0
     for layer, kind, part, outputs, inputs in parts:
         words = sizes[kind](outputs, inputs)
@@ -76,9 +87,11 @@ def sections(model: BitNetConfig, config: HardwareConfig) -> list[Section]:
 
 
 def build_program(model: BitNetConfig, config: HardwareConfig, *, name: str, context: int, scales: list[LayerScales],
-                  stream: NDArray[np.uint8], embed: NDArray[np.uint8], tokenizer: bytes = b"") -> Program:
+                  stream: NDArray[np.uint8], embed: NDArray[np.uint8], tokenizer: bytes = b"", shortlist: bool = False) -> Program:
     """A program around a filled weight stream (bytes) and embedding table."""
-    parts = sections(model, config)
+    parts = sections(model, config, shortlist=shortlist)
+    (head,) = (part for part in parts if part.kind == "head")
+    candidates = matmul_words(model.hidden_size, shortlist_outputs(model.vocab_size, config), config) if shortlist else 0
     kv = kv_layout(model, config, context)
     matrices = [part for part in parts if part.kind == "matrix"]
     weights = sum(part.outputs * part.inputs for part in matrices)
@@ -91,11 +104,11 @@ def build_program(model: BitNetConfig, config: HardwareConfig, *, name: str, con
             vocab=model.vocab_size, context=context, parameters=weights + model.vocab_size * model.hidden_size,
             bos=model.bos_token_id if isinstance(model.bos_token_id, int) else None,
             eos=() if eos is None else (eos,) if isinstance(eos, int) else tuple(eos)),
-        stream_words=parts[-1].first, head_words=parts[-1].words, weights=weights,
+        stream_words=head.first, head_words=head.words, shortlist_words=candidates, weights=weights,
         stored=5 * config.word_bytes * sum(part.words for part in matrices),
         program=pass_descriptors(config=config, kv=kv, hidden=model.hidden_size, intermediate=model.intermediate_size,
                                  vocab=model.vocab_size, epsilon=model.rms_norm_eps, activation=ACTIVATIONS[model.hidden_act],
-                                 scales=scales),
+                                 scales=scales, shortlist=shortlist),
         moves=move_descriptors(kv), stream=stream, embed=embed, rope=_rotary(context, model.head_dim, model.rope_theta, config),
         tokenizer=np.frombuffer(tokenizer, np.uint8),
     )

@@ -20,7 +20,7 @@ __all__ = ["SHIPPED", "cache_folder", "find_model", "load_program"]
 SHIPPED = ("kjv",)
 
 #: Modules of the host that decide what a compiled file holds; all of `hw.spec` and `quant` do.
-COMPILER = ("compiler.py", "descriptors.py", "program.py")
+COMPILER = ("compiler.py", "descriptors.py", "layout_plan.py", "program.py")
 
 DEFAULT_PRESET = "tiny"
 
@@ -42,7 +42,7 @@ def find_model(name: str) -> Path:
                      ".safetensors file")
 
 
-def load_program(model: str, preset_name: str | None = None, *,
+def load_program(model: str, preset_name: str | None = None, *, shortlist: bool = False,
                  progress: Callable[[str], None] | None = None) -> Program:
     """The model compiled for a preset, from the cache when nothing has changed since.
 
@@ -50,6 +50,7 @@ def load_program(model: str, preset_name: str | None = None, *,
     ----------
     model : as :func:`find_model`.
     preset_name : default `tiny`; for a compiled file the one it was made for.
+    shortlist : also make what the two-stage head needs; a compiled file must have it already.
     progress : called with a sentence when a model is compiled.
 
     Raises
@@ -65,10 +66,12 @@ def load_program(model: str, preset_name: str | None = None, *,
             made_for = program.config.name
             what = f"a preset {made_for} of other sizes" if made_for == preset_name else f"preset {made_for}"
             raise InputError(f"{path} is compiled for {what}, not for {preset_name}")
+        if shortlist and not program.shortlist_words:
+            raise InputError(f"{path} is compiled without a shortlist, which the two-stage head needs: compile it with --shortlist")
         return program
     config = _preset(preset_name or DEFAULT_PRESET)
     name = path.resolve().name
-    kept = cache_folder() / f"{name}-{config.name}-{_key(path, config)}.safetensors"
+    kept = cache_folder() / f"{name}-{config.name}-{'shortlist-' * shortlist}{_key(path, config)}.safetensors"
     try:
         return Program.load(kept)
     except ProgramError:
@@ -76,7 +79,7 @@ def load_program(model: str, preset_name: str | None = None, *,
         pass
     if progress is not None:
         progress(f"Compiling {name} for {config.name}")
-    program = compile_directory(path, config, name=name)
+    program = compile_directory(path, config, name=name, shortlist=shortlist)
     try:
         program.save(kept)
     except OSError as error:

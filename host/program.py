@@ -54,7 +54,8 @@ class Program:
     Attributes
     ----------
     program, moves : descriptors (bytes) of a pass, and of a KV compaction.
-    stream : weight stream; its first `stream_words` words come before the head's `head_words`.
+    stream : weight stream; its first `stream_words` words come before the head's `head_words`; then, if `shortlist_words` is not
+        0, the shortlist, which is so many words of its matrix and its scales.
     embed, rope : tables at their base registers.
     tokenizer : tokenizer.json, empty when the model has none.
     weights, stored : ternary weights, and trits stored for them with padding.
@@ -65,6 +66,7 @@ class Program:
     shape: ModelShape
     stream_words: int
     head_words: int
+    shortlist_words: int
     weights: int
     stored: int
     program: NDArray[np.uint8]
@@ -101,7 +103,7 @@ class Program:
         tensors = {name: getattr(self, name) for name in PARTS}
         header = {
             "version": VERSION, "config": asdict(self.config), "shape": asdict(self.shape),
-            **{name: getattr(self, name) for name in ("stream_words", "head_words", "weights", "stored")},
+            **{name: getattr(self, name) for name in ("stream_words", "head_words", "shortlist_words", "weights", "stored")},
         }
         header["sha256"] = _checksums(header, tensors)
         path.parent.mkdir(parents=True, exist_ok=True)

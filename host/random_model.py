@@ -11,25 +11,34 @@ from terntable.host.layout_plan import Section, build_program, check_model, sect
 from terntable.host.program import Program
 from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.layout import KvLayout, embed_stride
-from terntable.models.random_stream import fill_embedding, fill_gamma, fill_head, fill_matrix, item_key, layer_scales
+from terntable.models.random_stream import (
+    fill_embedding,
+    fill_gamma,
+    fill_head,
+    fill_matrix,
+    fill_shortlist,
+    item_key,
+    layer_scales,
+)
 from terntable.models.shapes import Geometry
 
 __all__ = ["random_cache", "random_program"]
 
 
 def random_program(shape: Geometry, config: HardwareConfig, *, context: int, layers: int | None = None, seed: int = 1,
-                   progress: Callable[[str], None] | None = None) -> Program:
+                   shortlist: bool = False, progress: Callable[[str], None] | None = None) -> Program:
     """A program with random weights; ProgramError names the number that `config` does not hold.
 
     Parameters
     ----------
     context : KV slots.
     layers : only the first so many layers; the head and what is around them stay.
+    shortlist : also what the two-stage head needs, which knows nothing of the head's weights.
 
     """
     model = replace(shape.bitnet_config(), num_hidden_layers=shape.layers if layers is None else layers)
     check_model(model, config, context)
-    parts = sections(model, config)
+    parts = sections(model, config, shortlist=shortlist)
     size = config.word_bytes
     stream = np.zeros(size * (parts[-1].first + parts[-1].words), np.uint8)
     if progress is not None:
@@ -39,7 +48,8 @@ def random_program(shape: Geometry, config: HardwareConfig, *, context: int, lay
     embed = np.zeros(shape.vocab * embed_stride(shape.hidden, config), np.uint8)
     fill_embedding(embed, shape.hidden, shape.vocab, config, item_key(seed, "embedding"))
     scales = [LayerScales(**layer_scales(shape, layer, seed)) for layer in range(model.num_hidden_layers)]
-    return build_program(model, config, name=shape.name, context=context, scales=scales, stream=stream, embed=embed)
+    return build_program(model, config, name=shape.name, context=context, scales=scales, stream=stream, embed=embed,
+                         shortlist=shortlist)
 
 
 def random_cache(kv: KvLayout, slots: int, seed: int = 1) -> NDArray[np.uint8]:
@@ -61,10 +71,12 @@ def random_cache(kv: KvLayout, slots: int, seed: int = 1) -> NDArray[np.uint8]:
 
 
 def _fill(out: NDArray[np.uint8], part: Section, config: HardwareConfig, seed: int) -> None:
-    key = item_key(seed, part.part, 0 if part.part in ("final_norm", "head") else part.layer)
+    key = item_key(seed, part.part, 0 if part.part in ("final_norm", "head", "shortlist") else part.layer)
     if part.kind == "gamma":
         fill_gamma(out, part.inputs, config, key)
     elif part.kind == "matrix":
         fill_matrix(out, part.outputs, part.inputs, config, key)
-    else:
+    elif part.kind == "head":
         fill_head(out, part.inputs, part.outputs, config, key)
+    else:
+        fill_shortlist(out, part.inputs, part.outputs, config, key)

@@ -17,7 +17,10 @@ from terntable.host.target import Counters, PassResult, add_counters
 from terntable.hw.spec.layout import result_stride, round_up
 from terntable.hw.spec.program import RESULT, ROW, RowFlag
 
-__all__ = ["Session"]
+__all__ = ["HEADS", "Session"]
+
+#: How the best tokens of a row are found.
+HEADS = ("exact", "two-stage")
 
 #: A pass may take the first number of cycles, and the second for each beat of its weights.
 LEAST_DEADLINE, CYCLES_PER_BEAT = 10_000_000, 200
@@ -31,6 +34,8 @@ class Session:
     device, program : of the same configuration, else SessionError.
     loaded : the program already in the device's memory, to share it between sessions.
     progress : called with a sentence for each step of loading.
+    head : "exact", or "two-stage", for which the program must have a shortlist. A pass that asks for full logits takes the exact
+        head whatever this is.
 
     Attributes
     ----------
@@ -39,8 +44,12 @@ class Session:
     """
 
     def __init__(self, device: Device, program: Program, *, loaded: LoadedProgram | None = None,
-                 progress: Callable[[str], None] | None = None) -> None:
-        self.device, self.program = device, program
+                 progress: Callable[[str], None] | None = None, head: str = "exact") -> None:
+        if head not in HEADS:
+            raise SessionError(f"The head must be {' or '.join(HEADS)}, not {head!r}")
+        if head == "two-stage" and not program.shortlist_words:
+            raise SessionError("The program has no shortlist, which the two-stage head needs: compile it with --shortlist")
+        self.device, self.program, self.head = device, program, head
         self.on_cycles: Callable[[int], None] | None = None
         self._owns_program, self._owns_device = loaded is None, False
         self.loaded = LoadedProgram(device, program, progress=progress) if loaded is None else loaded
@@ -62,7 +71,7 @@ class Session:
             raise
 
     @classmethod
-    def open(cls, device: str = "golden", *, model: str = "kjv", preset: str = "tiny",
+    def open(cls, device: str = "golden", *, model: str = "kjv", preset: str = "tiny", head: str = "exact",
              progress: Callable[[str], None] | None = None, **options: Any) -> "Session":
         """A session on a device and model by name; closing it closes the device.
 
@@ -70,17 +79,18 @@ class Session:
         ----------
         device : golden or sim.
         model : a shipped name, a Hugging Face directory, or a compiled file.
+        head : as of the class; the model is compiled for it.
         options : of the simulator's memory, see `terntable.sim.simulator.MemoryTiming`.
 
         """
         from terntable.host.devices.opening import open_device
         from terntable.host.models import load_program
 
-        program = load_program(model, preset, progress=progress)
+        program = load_program(model, preset, shortlist=head == "two-stage", progress=progress)
         opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress,
                              **options)
         try:
-            session = cls(opened, program, progress=progress)
+            session = cls(opened, program, progress=progress, head=head)
         except BaseException:
             opened.close()
             raise
@@ -289,7 +299,8 @@ class Session:
             self._vectors.flush()
             rows["flags"] |= RowFlag.VECTOR
             rows["vector"] = self._vectors.device_address + np.arange(len(rows)) * self._vectors.strides[0]
-        counters = self._run(rows, "program", program.stream_words, program.head_words)
+        counters = self._run(rows, "program", program.stream_words, program.head_words,
+                             program.shortlist_words if self.head == "two-stage" else 0)
         flags = rows["flags"]
         asked = np.flatnonzero(flags & (RowFlag.TOP_K | RowFlag.LOGITS))
         self._results.invalidate()
@@ -302,16 +313,17 @@ class Session:
 
     def _move(self, rows: NDArray) -> Counters:
         """Compact the KV cache."""
-        return self._run(rows, "moves", 0, 0)
+        return self._run(rows, "moves", 0, 0, 0)
 
-    def _run(self, rows: NDArray, part: str, stream_words: int, head_words: int) -> Counters:
+    def _run(self, rows: NDArray, part: str, stream_words: int, head_words: int, shortlist_words: int) -> Counters:
         device, address = self.device, self.loaded.address
+        shortlist = address["stream"] + (stream_words + head_words) * self.program.config.word_bytes
         self._rows[:len(rows)] = rows
         self._rows.flush()
         deadline = LEAST_DEADLINE + CYCLES_PER_BEAT * (stream_words + head_words)
         for name, value in (
             ("rows", len(rows)), ("watchdog", deadline), ("stream_words", stream_words),
-            ("head_words", head_words),
+            ("head_words", head_words), ("shortlist_words", shortlist_words), ("shortlist_base", shortlist),
             ("program_base", address[part]), ("rows_base", self._rows.device_address),
             ("stream_base", address["stream"]),
             ("embed_base", address["embed"]), ("rope_base", address["rope"]),

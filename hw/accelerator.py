@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Out
 
 from terntable.hw.axi import axi4_read, axi4_write, axilite, connect_flat
 from terntable.hw.csr import Csr
-from terntable.hw.datapath import BASES, Datapath
+from terntable.hw.datapath import BASES, COUNTS, Datapath
 from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.registers import ADDRESS_BITS, IDENT, VERSION, geometry_of
 from terntable.hw.supervisor import EVENTS, Supervisor
@@ -52,7 +52,7 @@ class Accelerator(wiring.Component):
             csr.status.eq(supervisor.status), csr.fault_cause.eq(supervisor.fault_cause),
             csr.fault_index.eq(supervisor.fault_index),
             *(getattr(csr, name).eq(getattr(supervisor, name)) for name in supervisor.counters),
-            *(getattr(datapath, name).eq(getattr(csr, name)) for name in (*BASES, "rows", "stream_words", "head_words")),
+            *(getattr(datapath, name).eq(getattr(csr, name)) for name in (*BASES, *COUNTS)),
             supervisor.start.eq(csr.start), supervisor.reset.eq(csr.reset), supervisor.watchdog.eq(csr.watchdog),
             supervisor.interrupt_enable.eq(csr.interrupt_enable[0]), self.interrupt.eq(supervisor.interrupt),
             datapath.start.eq(supervisor.begin), datapath.abort.eq(supervisor.abort),

@@ -11,7 +11,7 @@ from terntable.hw.attention import Attention
 from terntable.hw.axi import ReadPort, WritePort
 from terntable.hw.axi_write import AxiWrite
 from terntable.hw.column_memory import ColumnMemory
-from terntable.hw.head_unit import HeadUnit
+from terntable.hw.head_unit import HeadKind, HeadUnit
 from terntable.hw.int8_array import Int8Array
 from terntable.hw.kv_fetch import KvFetch
 from terntable.hw.kv_store import KvStore
@@ -23,7 +23,7 @@ from terntable.hw.row_table import RowTable
 from terntable.hw.scalar import FACTOR, ScalarUnit
 from terntable.hw.sequencer import Sequencer
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import round_up
+from terntable.hw.spec.layout import round_up, shortlist_outputs
 from terntable.hw.spec.numbers import HEAD_ACT_BITS
 from terntable.hw.spec.parts import part_of
 from terntable.hw.spec.program import Buffer, Fault, Op
@@ -31,12 +31,17 @@ from terntable.hw.supervisor import EVENTS
 from terntable.hw.tlmm import Tlmm
 from terntable.hw.vector import VectorUnit
 
-__all__ = ["BASES", "Datapath", "parts_of"]
+__all__ = ["BASES", "COUNTS", "Datapath", "parts_of"]
 
-BASES = ("program_base", "rows_base", "stream_base", "embed_base", "rope_base", "kv_base", "result_base", "logits_base")
+BASES = ("program_base", "rows_base", "stream_base", "shortlist_base", "embed_base", "rope_base", "kv_base", "result_base",
+         "logits_base")
+COUNTS = ("rows", "stream_words", "head_words", "shortlist_words")
 
 #: Clients of the data reads, most urgent first; attention reads longest, so it comes last.
-READERS = ("sequencer", "loader", "kv_store", "attention")
+READERS = ("sequencer", "loader", "kv_store", "head", "attention")
+
+#: Reads on their way: candidates of the head are a beat each, and come from all over memory.
+READS = 32
 
 
 def parts_of(config: HardwareConfig) -> dict[str, wiring.Component]:
@@ -46,16 +51,17 @@ def parts_of(config: HardwareConfig) -> dict[str, wiring.Component]:
     depth = config.max_activations // config.lanes
     # Two heads at most share a record.
     record = round_up(2 * config.max_head_dim, config.beat_bytes)
+    listed = shortlist_outputs(config.max_vocab, config)
     limits = {Op.EMBED: config.max_hidden, Op.ROPE: config.max_head_dim // 2, Op.VEC: config.max_activations,
               Op.MATMUL: config.max_outputs, Op.KV_STORE: config.max_head_dim, Op.ATTENTION: config.max_head_dim,
-              Op.HEAD: config.max_vocab, Op.MOVE: config.beat_bytes}
+              Op.HEAD: config.max_vocab, Op.MOVE: config.beat_bytes, Op.SHORTLIST: listed}
     slots, query_words = config.max_heads + 4, config.max_query // config.lanes
     tlmm = Tlmm(**shared, word_bytes=config.word_bytes, outputs=config.outputs, block_outputs=config.block_outputs,
-                max_outputs=config.max_outputs, max_inputs=config.max_activations,
+                max_outputs=max(config.max_outputs, listed), max_inputs=config.max_activations,
                 queue_words=config.partial_columns // config.outputs)
     return {
         "ports": MemoryPorts(config=config),
-        "mux": ReadMux(clients=READERS, beat_bytes=config.beat_bytes),
+        "mux": ReadMux(clients=READERS, beat_bytes=config.beat_bytes, depth=READS),
         "writer": AxiWrite(beat_bytes=config.port_bytes, burst_beats=config.burst_beats),
         "sequencer": Sequencer(beat_bytes=config.beat_bytes, rows=config.rows, limits=limits, max_inputs=config.max_activations),
         "table": RowTable(rows=config.rows, beat_bytes=config.beat_bytes),
@@ -78,7 +84,7 @@ def parts_of(config: HardwareConfig) -> dict[str, wiring.Component]:
                                scale_slots=slots, query_words=query_words),
         "kv_fetch": KvFetch(**wide),
         "kv_store": KvStore(rows=config.rows, **wide, first_slot=config.max_heads, max_dim=record),
-        "head": HeadUnit(config=config),
+        "head": HeadUnit(config=config, sum_bits=tlmm.sum_bits),
     }
 
 
@@ -100,7 +106,7 @@ class Datapath(wiring.Component):
         width = 8 * config.port_bytes
         super().__init__({
             "start": In(1), "done": Out(1), "abort": In(1), "drained": Out(1),
-            "rows": In(32), "stream_words": In(32), "head_words": In(32), **{name: In(64) for name in BASES},
+            **{name: In(32) for name in COUNTS}, **{name: In(64) for name in BASES},
             "fault": Out(8), "index": Out(32), "op": Out(8), "unit_running": Out(1), "completed": Out(1),
             "stream_beats": Out(config.ports), "data_beats": Out(config.ports), "write_beat": Out(1),
             **{f"{name}_event": Out(1) for name in EVENTS},
@@ -137,13 +143,14 @@ class Datapath(wiring.Component):
         m.d.comb += [
             sequencer.start.eq(self.start), sequencer.rows_count.eq(self.rows),
             *(getattr(sequencer, name).eq(getattr(self, name))
-              for name in ("rows_base", "program_base", "stream_base", "stream_words", "head_words")),
+              for name in ("rows_base", "program_base", "stream_base", "shortlist_base", *COUNTS[1:])),
             sequencer.engine_busy.eq(self._tlmm.busy),
             self.index.eq(sequencer.index), self.op.eq(sequencer.op),
             self.unit_running.eq(sequencer.running), self.completed.eq(sequencer.completed),
             ports.abort.eq(self.abort), self._writer.abort.eq(self.abort), self.drained.eq(ports.idle & self._writer.idle),
             table.start.eq(sequencer.table_start), table.count.eq(self.rows),
             sequencer.table_done.eq(table.done), sequencer.any_output.eq(table.any_output),
+            sequencer.any_logits.eq(table.any_logits),
         ]
         for part in (self._loader, self._kv_store):
             m.d.comb += [part.table.eq(table.table), part.count.eq(self.rows)]
@@ -168,9 +175,11 @@ class Datapath(wiring.Component):
         wiring.connect(m, mux.request, self._ports.data_request)
         wiring.connect(m, self._ports.data, mux.i)
         for name, request in (("sequencer", sequencer.request), ("loader", self._loader.request),
-                              ("kv_store", self._kv_store.read_request), ("attention", self._kv_fetch.request)):
+                              ("kv_store", self._kv_store.read_request), ("head", self._head.read_request),
+                              ("attention", self._kv_fetch.request)):
             wiring.connect(m, request, getattr(mux, f"{name}_request"))
-        for name, sink in (("loader", self._loader.i), ("kv_store", self._kv_store.i), ("attention", self._attention.kv)):
+        for name, sink in (("loader", self._loader.i), ("kv_store", self._kv_store.i), ("head", self._head.reads),
+                           ("attention", self._attention.kv)):
             wiring.connect(m, getattr(mux, name), sink)
         # The row records come by the sequencer's request, before any descriptor.
         for sink, chosen in ((self._table.i, sequencer.rows_next), (sequencer.i, ~sequencer.rows_next)):
@@ -278,7 +287,9 @@ class Datapath(wiring.Component):
             (attention, {"slots": slots, "first_slot": d.a, "pack": d.c, "head_dim": d.length, "query_word": d.offset >> shift,
                          "imm": d.imm}),
             (self._kv_fetch, {"slots": slots, "head_dim": d.length, "pack": d.c, "address": d.address, "address2": d.address2}),
-            (head, {"vocab": d.length, "inputs": d.offset}),
+            (head, {"vocab": d.length, "inputs": d.offset,
+                    "kind": Mux(d.op == Op.SHORTLIST, HeadKind.SHORTLIST.value,
+                                Mux(d.a[0] & self._sequencer.two_stage, HeadKind.CANDIDATES.value, HeadKind.EXACT.value))}),
         )
         for unit, fields in commands:
             m.d.comb += [unit.command.payload[name].eq(value) for name, value in fields.items()]
@@ -291,7 +302,18 @@ class Datapath(wiring.Component):
             *(getattr(self._vector, name).eq(getattr(self._scalar, name)) for name in ("s", "factor", "factor2")),
             self._scalar.sum.eq(self._vector.sum), self._scalar.amax.eq(self._vector.amax),
         ]
-        wiring.connect(m, self._tlmm.o, self._vector.partial)
+        # Parts of the stream's memory that the head reads in two stages; the words in between are two steps' additions.
+        for base, start, words in ((head.head_base, self.stream_base, self.stream_words),
+                                   (head.scales_base, self.shortlist_base, self.shortlist_words)):
+            length, low = words * self.config.word_bytes, Signal(33)
+            m.d.sync += [low.eq(start[:32] + length[:32]), base.eq(Cat(low[:32], (start[32:] + length[32:] + low[32])[:32]))]
+        sums, lanes = self._tlmm.o, self._vector.partial
+        m.d.comb += [
+            *(user.payload.eq(sums.payload) for user in (lanes, head.partial)),
+            # The lanes only take sums in a mode that does.
+            lanes.valid.eq(sums.valid), head.partial.valid.eq(sums.valid & self._running(Op.SHORTLIST)),
+            sums.ready.eq(lanes.ready | head.partial.ready),
+        ]
 
     def _starts(self, m: Module) -> None:
         """Which unit a descriptor starts, and which one ends it."""
@@ -304,7 +326,8 @@ class Datapath(wiring.Component):
             sequencer.factor_ready.eq(scalar.command.ready), sequencer.factor_done.eq(scalar.done),
         ]
         units = {Op.EMBED: self._loader, Op.ROPE: self._loader, Op.VEC: self._vector, Op.SCALAR: scalar, Op.MATMUL: self._tlmm,
-                 Op.KV_STORE: self._kv_store, Op.MOVE: self._kv_store, Op.ATTENTION: attention, Op.HEAD: self._head}
+                 Op.KV_STORE: self._kv_store, Op.MOVE: self._kv_store, Op.ATTENTION: attention, Op.HEAD: self._head,
+                 Op.SHORTLIST: self._head}
         with m.Switch(sequencer.op):
             for op, unit in units.items():
                 with m.Case(op):
@@ -336,7 +359,7 @@ class Datapath(wiring.Component):
             "matmul_cycles": tlmm.busy, "engine_wait_cycles": self._sequencer.engine_wait,
             "word_stalls": tlmm.wait_word | self._head.wait_word | self._vector.wait_word,
             "table_stalls": tlmm.wait_tables, "output_stalls": tlmm.wait_output, "partial_stalls": self._vector.wait_partial,
-            "data_stalls": self._attention.wait_data, "ring_full_cycles": ports.ring_full,
+            "data_stalls": self._attention.wait_data | self._head.wait_data, "ring_full_cycles": ports.ring_full,
         }
         m.d.comb += [getattr(self, f"{name}_event").eq(event) for name, event in events.items()]
         m.d.comb += [self.stream_beats.eq(ports.stream_beats), self.data_beats.eq(ports.data_beats),
@@ -353,8 +376,9 @@ class Datapath(wiring.Component):
             loaded.eq((self._loader.write_rows != 0) & odd(self._loader.write_data)),
             attended.eq(self._attention.o.valid & self._running(Op.ATTENTION) & odd(self._attention.o.payload)),
         ]
-        leftover = sequencer.done & (self._ports.weights.valid | self._tlmm.o.valid | ~self._ports.idle)
-        with m.If(self._ports.error):
+        ports = self._ports
+        leftover = sequencer.done & (ports.weights_request.valid | ports.weights.valid | self._tlmm.o.valid | ~ports.idle)
+        with m.If(ports.error):
             m.d.comb += self.fault.eq(Fault.READ_ERROR)
         with m.Elif(self._writer.error):
             m.d.comb += self.fault.eq(Fault.WRITE_ERROR)

@@ -3,7 +3,7 @@
 The arithmetic is defined by its twin, :func:`terntable.models.golden.head.logits`.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -13,6 +13,7 @@ from terntable.hw.head_logits import LOGIT, HeadLogits
 from terntable.hw.head_sums import STEP, HeadSums, sum_bits
 from terntable.hw.int8_array import ArrayPort
 from terntable.hw.kernel import delay, register
+from terntable.hw.lane_pair import ONE
 from terntable.hw.shapes import integers, per_row
 from terntable.hw.spec.numbers import HEAD_ACT_BITS
 
@@ -69,6 +70,10 @@ class Head(wiring.Component):
     array : Out(ArrayPort)
         The multipliers; the head's alone while busy.
     o : Out(stream of LOGIT)
+    scoring : In(1)
+        Logits are made of the sums of somebody else, with their scales alone; only while not busy.
+    scores, score_scale_valid, score_scale, score_start, score_vocab : In
+        Those sums, as :class:`HeadLogits` takes them.
     busy : Out(1)
         From the accepted command until the last logit is taken.
     done : Out(1)
@@ -91,6 +96,7 @@ class Head(wiring.Component):
         # A whole block's sums may wait.
         self.depth = max(32, beat_bytes)
         self.column_words = -(-max_hidden // beat_bytes)
+        self.sum_bits = sum_bits(max_hidden)
         self.LATENCY = self.port.dot_latency + HeadSums.LATENCY + HeadLogits.LATENCY
         super().__init__({
             "command": In(stream.Signature(COMMAND)), "count": In(8), "d": In(per_row(rows=rows)),
@@ -98,17 +104,22 @@ class Head(wiring.Component):
             "act_data": In(integers(rows=rows, lanes=lanes, width=HEAD_ACT_BITS)),
             "weights": In(stream.Signature(16 * beat_bytes)), "array": Out(self.port),
             "o": Out(stream.Signature(LOGIT)),
+            "scoring": In(1), "scores": In(stream.Signature(data.ArrayLayout(signed(self.sum_bits), rows))),
+            "score_scale_valid": In(1), "score_scale": In(32), "score_start": In(1), "score_vocab": In(32),
             "busy": Out(1), "done": Out(1), "wait_word": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        block, bits = self.beat_bytes, sum_bits(self.max_hidden)
-        shared = {"rows": self.rows, "block": block, "bits": bits, "depth": self.depth}
+        block = self.beat_bytes
+        shared = {"rows": self.rows, "block": block, "bits": self.sum_bits, "depth": self.depth}
         m.submodules.feed = feed = HeadFeed(rows=self.rows, beat_bytes=block, lanes=self.lanes, words=self.column_words)
         m.submodules.sums = sums = HeadSums(**shared, dot_bits=self.port.dot_bits)
         m.submodules.logits = logits = HeadLogits(**shared, max_vocab=self.max_vocab)
-        wiring.connect(m, sums.o, logits.sums)
+        for source, chosen in ((sums.o, ~self.scoring), (self.scores, self.scoring)):
+            with m.If(chosen):
+                m.d.comb += [logits.sums.valid.eq(source.valid), logits.sums.payload.eq(source.payload),
+                             source.ready.eq(logits.sums.ready)]
         wiring.connect(m, logits.o, wiring.flipped(self.o))
         array, accepted = self.array, Signal()
 
@@ -165,8 +176,9 @@ class Head(wiring.Component):
         groups = [held.as_value()[first:first + 32 * FAN_IN] for first in range(0, 32 * block, 32 * FAN_IN)]
         chosen = register(m, Cat(group.word_select(place[:exact_log2(len(group) // 32)], 32) for group in groups), name="chosen")
         m.d.comb += [
-            logits.scale.eq(chosen.word_select(register(m, place >> exact_log2(FAN_IN), name="group"), 32)),
-            logits.scale_valid.eq(delay(m, step.valid & step.last, name="scale_valid")),
+            logits.scale.eq(Mux(self.scoring, self.score_scale,
+                                chosen.word_select(register(m, place >> exact_log2(FAN_IN), name="group"), 32))),
+            logits.scale_valid.eq(delay(m, step.valid & step.last, name="scale_valid") | self.score_scale_valid),
         ]
 
         # What the array does, and what comes out of it.
@@ -178,8 +190,9 @@ class Head(wiring.Component):
             array.weight.as_value().eq(self.weights.payload.word_select(place[0], 8 * block)),
             sums.low.eq(array.low), sums.high.eq(array.high),
             sums.step.eq(delay(m, step, name="summed", cycles=self.port.dot_latency)),
-            logits.start.eq(accepted), logits.vocab.eq(self.command.payload.vocab),
-            logits.count.eq(self.count), logits.d.eq(self.d),
-            self.done.eq(self.o.valid & self.o.ready & self.o.payload.last),
+            logits.start.eq(accepted | self.score_start),
+            logits.vocab.eq(Mux(self.scoring, self.score_vocab, self.command.payload.vocab)),
+            logits.count.eq(self.count), *(logits.d[row].eq(Mux(self.scoring, ONE, self.d[row])) for row in range(self.rows)),
+            self.done.eq(self.busy & self.o.valid & self.o.ready & self.o.payload.last),
         ]
         return m

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.spec.program import ROW, ROW_BYTES
+from terntable.hw.spec.program import ROW, ROW_BYTES, RowFlag
 
 __all__ = ["ROW_FIELDS", "RowTable", "row_record"]
 
@@ -34,7 +34,7 @@ class RowTable(wiring.Component):
     -------
     start, count : a pulse clears the table and expects `count` records (1 to `rows`).
     table : the rows.
-    any_output : some row wants a result of the head.
+    any_output, any_logits : some row wants a result of the head, and full logits of it.
 
     """
 
@@ -47,7 +47,7 @@ class RowTable(wiring.Component):
         super().__init__({
             "start": In(1), "count": In(8), "done": Out(1),
             "i": In(stream.Signature(8 * beat_bytes)),
-            "table": Out(data.ArrayLayout(row_record(), rows)), "any_output": Out(1),
+            "table": Out(data.ArrayLayout(row_record(), rows)), "any_output": Out(1), "any_logits": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -59,6 +59,7 @@ class RowTable(wiring.Component):
             self.i.ready.eq(left != 0),
             whole.eq(Cat(record, self.i.payload)[8 * self.beat_bytes:]),
             self.any_output.eq(Cat(entry.flags[1:] for entry in self.table).any()),
+            self.any_logits.eq(Cat(entry.flags & RowFlag.LOGITS for entry in self.table).any()),
         ]
         m.d.sync += self.done.eq(0)
         with m.If(self.start):

@@ -11,6 +11,7 @@ from terntable.hw.spec.program import (
     DESCRIPTOR,
     DESCRIPTOR_BYTES,
     FETCH_DESCRIPTORS,
+    OF_SHORTLIST,
     ROW_BYTES,
     Buffer,
     Fault,
@@ -36,7 +37,8 @@ class Sequencer(wiring.Component):
     """Fetches descriptors a block ahead and dispatches them in order.
 
     MATMUL only starts the ternary engine; what follows runs beside it. Descriptors that read the weight stream, or overwrite the
-    engine's input, and END wait until the engine is idle.
+    engine's input, and END wait until the engine is idle. Descriptors of the head or shortlist that the pass has no use for are
+    passed over.
 
     ==========  ======================================================
     Latency     `LATENCY` cycles from one unit's `unit_done` to the next unit's start, when the next descriptor is there
@@ -46,7 +48,7 @@ class Sequencer(wiring.Component):
     Parameters
     ----------
     beat_bytes, rows : as in the configuration.
-    limits : for each opcode the largest `length` that this instance holds.
+    limits : for each opcode the largest `length` that this instance holds; that of SHORTLIST also for its matrix.
     max_inputs : most columns into a matrix product.
 
     Members
@@ -57,7 +59,9 @@ class Sequencer(wiring.Component):
         one to the other.
     factor_start, factor_ready, factor_done : the scalar unit's factor step.
     engine_busy : the ternary engine has a matrix; `engine_wait` while a descriptor waits for it.
-    stream_request : asks for the weight stream, once a pass, in wide beats.
+    any_output, any_logits : of the row table.
+    two_stage : the pass has a shortlist and needs no full logits; from the row table's `table_done` on.
+    stream_request : asks for the weight stream, once a pass, in wide beats; then for the shortlist, if the pass is two-stage.
     fault : a cause, held for a cycle.
     completed : pulses for each finished descriptor; `index` is the current one's.
 
@@ -73,9 +77,10 @@ class Sequencer(wiring.Component):
         super().__init__({
             "start": In(1), "done": Out(1), "busy": Out(1),
             "rows_count": In(32), "rows_base": In(64), "program_base": In(64), "stream_base": In(64),
-            "stream_words": In(32), "head_words": In(32),
+            "stream_words": In(32), "head_words": In(32), "shortlist_words": In(32), "shortlist_base": In(64),
             "request": Out(stream.Signature(REQUEST)), "i": In(stream.Signature(8 * beat_bytes)),
-            "rows_next": Out(1), "table_start": Out(1), "table_done": In(1), "any_output": In(1),
+            "rows_next": Out(1), "table_start": Out(1), "table_done": In(1), "any_output": In(1), "any_logits": In(1),
+            "two_stage": Out(1),
             "stream_request": Out(stream.Signature(REQUEST)),
             "op": Out(8), "descriptor": Out(descriptor_layout()), "index": Out(32), "running": Out(1),
             "unit_start": Out(1), "unit_ready": In(1), "unit_done": In(1),
@@ -91,14 +96,17 @@ class Sequencer(wiring.Component):
         m.d.comb += [self.index.eq(index), self.descriptor.eq(current), self.op.eq(current.op)]
         self._fetch(m, upcoming, has_upcoming, take, fetching)
 
-        length_ok, mode_ok, needs_factor, needs_engine = (Signal(name=name) for name in (
-            "length_ok", "mode_ok", "needs_factor", "needs_engine"))
+        length_ok, mode_ok, needs_factor, needs_engine, unused, of_shortlist = (Signal(name=name) for name in (
+            "length_ok", "mode_ok", "needs_factor", "needs_engine", "unused", "of_shortlist"))
         with m.Switch(current.op):
             for op, limit in self.limits.items():
                 with m.Case(op):
-                    fits = (current.length != 0) & (current.length <= limit)
+                    fits = current.length <= limit
+                    if op == Op.MATMUL:
+                        fits = Mux(of_shortlist, current.length <= self.limits[Op.SHORTLIST], fits)
+                    fits &= current.length != 0
                     if op in (Op.MATMUL, Op.HEAD):
-                        fits &= (current.offset != 0) & (current.offset <= self.max_inputs)
+                        fits &= (current.offset != 0) & (current.offset <= self.max_inputs) & (current.a <= OF_SHORTLIST)
                     if op in (Op.KV_STORE, Op.ATTENTION):
                         fits &= (current.c == 1) | (current.c == 2)
                     m.d.comb += length_ok.eq(fits)
@@ -111,7 +119,20 @@ class Sequencer(wiring.Component):
             needs_engine.eq(Cat(current.op == op for op in (Op.MATMUL, Op.HEAD, Op.END)).any()
                             | vec & ((current.a == VecMode.NORM)
                                      | (current.a == VecMode.QUANT) & (current.c == Buffer.ACT))),
+            of_shortlist.eq(current.a[0]),
+            unused.eq((current.op == Op.HEAD) & ~self.any_output | ~self.two_stage & (
+                (current.op == Op.SHORTLIST) | (current.op == Op.MATMUL) & of_shortlist)),
         ]
+        m.d.sync += self.two_stage.eq(self.any_output & ~self.any_logits & self.shortlist_words.any())
+        # The shortlist follows the weights in the stream, from elsewhere in memory.
+        more = Signal()
+        with m.If(more):
+            m.d.comb += [
+                self.stream_request.valid.eq(1), self.stream_request.payload.address.eq(self.shortlist_base),
+                self.stream_request.payload.beats.eq(self.shortlist_words * WORD_BEATS),
+            ]
+            with m.If(self.stream_request.ready):
+                m.d.sync += more.eq(0)
         finish = Signal()
         m.d.comb += self.completed.eq(finish)
         with m.If(finish):
@@ -153,13 +174,13 @@ class Sequencer(wiring.Component):
             with m.State("STREAM"):
                 words = Signal(33)
                 m.d.comb += [
-                    words.eq(self.stream_words + (self.head_words & self.any_output.replicate(32))),
+                    words.eq(self.stream_words + (self.head_words & (self.any_output & ~self.two_stage).replicate(32))),
                     self.stream_request.valid.eq(words != 0),
                     self.stream_request.payload.address.eq(self.stream_base),
                     self.stream_request.payload.beats.eq(words * WORD_BEATS),
                 ]
                 with m.If(self.stream_request.ready | (words == 0)):
-                    m.d.sync += fetching.eq(1)
+                    m.d.sync += [fetching.eq(1), more.eq(self.two_stage)]
                     m.next = "READ"
             with m.State("READ"):
                 next_descriptor()
@@ -173,7 +194,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.done.eq(1)
                     m.d.sync += fetching.eq(0)
                     m.next = "IDLE"
-                with m.Elif((current.op == Op.HEAD) & ~self.any_output):
+                with m.Elif(unused):
                     m.next = "FINISH"
                 with m.Elif(needs_factor):
                     m.next = "FACTOR"

@@ -18,7 +18,7 @@ EVENTS = ("matmul_cycles", "engine_wait_cycles", "word_stalls", "table_stalls", 
 
 #: Counters of the cycles in which a descriptor of these opcodes runs.
 BY_OP = {"vector_cycles": (Op.VEC,), "scalar_cycles": (Op.SCALAR,), "attention_cycles": (Op.ATTENTION,),
-         "store_cycles": (Op.KV_STORE, Op.MOVE), "load_cycles": (Op.EMBED, Op.ROPE), "head_cycles": (Op.HEAD,)}
+         "store_cycles": (Op.KV_STORE, Op.MOVE), "load_cycles": (Op.EMBED, Op.ROPE), "head_cycles": (Op.HEAD, Op.SHORTLIST)}
 
 
 class Supervisor(wiring.Component):

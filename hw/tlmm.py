@@ -42,7 +42,7 @@ class Tlmm(wiring.Component):
     block_outputs : int
         Outputs of a block, a multiple of ``outputs``.
     max_outputs, max_inputs : int
-        Largest product; 16 bits each.
+        Largest product: cells of a tile and inputs are 16-bit numbers.
     queue_words : int
         Finished words of ``outputs`` outputs that may wait at ``o``, at least 3.
 
@@ -83,9 +83,9 @@ class Tlmm(wiring.Component):
         for name, value in (("lanes", lanes), ("outputs", outputs)):
             if value & (value - 1):
                 raise ValueError(f"{name} must be a power of two, not {value}")
-        for name, value in (("max_outputs", max_outputs), ("max_inputs", max_inputs)):
-            if value > 0xFFFF:
-                raise ValueError(f"{name} must be at most 65535, the largest 16-bit number, not {value}")
+        for name, value, step in (("max_outputs", max_outputs, outputs), ("max_inputs", max_inputs, 1)):
+            if value > 0xFFFF * step:
+                raise ValueError(f"{name} must be at most {0xFFFF * step}, {step} times the largest 16-bit number, not {value}")
         for name, value in (("word_bytes", word_bytes), ("block_outputs", block_outputs)):
             if value % outputs:
                 raise ValueError(f"{name} must be a multiple of outputs = {outputs}, not {value}")
@@ -102,7 +102,7 @@ class Tlmm(wiring.Component):
         self.sum_bits = (max_inputs * 128).bit_length() + 1
         self.act_words = -(-max_inputs // lanes)
         super().__init__({
-            "command": In(stream.Signature(data.StructLayout({"inputs": 16, "outputs": 16}))),
+            "command": In(stream.Signature(data.StructLayout({"inputs": 16, "outputs": max(16, max_outputs.bit_length())}))),
             "busy": Out(1),
             "illegal": Out(1),
             "act_enable": Out(1),

@@ -47,7 +47,7 @@ class TopK(wiring.Component):
     clear : In(1)
         Empties all lists; only while idle.
     i : In(stream of {index, row, logit})
-        The next candidate of a row. A tie goes to the earlier one.
+        The next candidate of a row, in any order. A tie goes to the lower index.
     idle : Out(1)
         All accepted items are in.
     row, place : In
@@ -73,12 +73,13 @@ class TopK(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # Keys order as numbers, with a bit above them that an unused entry lacks.
+        # Keys order as numbers, with a bit above them that an unused entry lacks. Below them lies the inverted index, so that an
+        # entry beats another exactly if it is larger as a whole.
         Entry = data.StructLayout({"index": self.index_bits, "key": 33})
         Item = data.StructLayout({"entry": Entry, "row": self.row_bits})
         spread = {"ram_style": "distributed"}
         m.submodules.lists = lists = Memory(shape=Entry, depth=1 << (self.row_bits + self.place_bits), init=[], attrs=spread)
-        m.submodules.lasts = lasts = Memory(shape=33, depth=1 << self.row_bits, init=[], attrs=spread)
+        m.submodules.lasts = lasts = Memory(shape=Entry.size, depth=1 << self.row_bits, init=[], attrs=spread)
         write, read = lists.write_port(), lists.read_port()
         last_write, last_read = lasts.write_port(), lasts.read_port()
         clearing, walking, fetching = Signal(), Signal(), Signal()
@@ -98,10 +99,10 @@ class TopK(wiring.Component):
         m.d.sync += [
             room.eq((queue.level < QUEUE - UNCOUNTED) & ~(self.clear | clearing)),
             held.eq(self.i.valid & self.i.ready), taken.eq(self.i.payload),
-            fresh.eq(held), first.entry.index.eq(taken.index), first.row.eq(taken.row),
+            fresh.eq(held), first.entry.index.eq(~taken.index), first.row.eq(taken.row),
             # Patterns order as integers once negative ones are inverted and the others moved above them.
             first.entry.key.eq(Cat(Mux(negative, ~pattern, pattern | ZERO), 1)),
-            second.eq(first), candidate.eq(fresh & (first.entry.key > last_read.data)),
+            second.eq(first), candidate.eq(fresh & (first.entry.as_value() > last_read.data)),
         ]
 
         # A candidate walks up its list from below the end; whatever it passes moves a place down.
@@ -110,7 +111,7 @@ class TopK(wiring.Component):
         passes, put = Signal(), Signal()
         above = Signal(self.place_bits)
         m.d.comb += [
-            passes.eq((place != 0) & (item.entry.key > read.data.key)),
+            passes.eq((place != 0) & (item.entry.as_value() > read.data.as_value())),
             put.eq(walking & (place != self.k)),
             # The entry above the place is read a cycle ahead.
             above.eq(Mux(walking, place - 2, self.k - 1)),
@@ -120,11 +121,11 @@ class TopK(wiring.Component):
             write.data.eq(Mux(clearing, 0, Mux(passes, read.data, item.entry))),
             write.en.eq(clearing | put),
             last_write.addr.eq(Mux(clearing, clear_at[self.place_bits:], item.row)),
-            last_write.data.eq(write.data.as_value()[self.index_bits:]),
+            last_write.data.eq(write.data),
             last_write.en.eq(clearing | (walking & (place == self.k - 1))),
             queue.r_en.eq(~(fetching | walking)),
             self.idle.eq(~(held | fresh | candidate | queue.r_rdy | fetching | walking | clearing)),
-            self.best_index.eq(Mux(read.data.key[32], read.data.index, 0xFFFFFFFF)),
+            self.best_index.eq(Mux(read.data.key[32], ~read.data.index, 0xFFFFFFFF)),
             self.best_logit.eq(Mux(read.data.key[32], Mux(read.data.key[31], read.data.key[:31], ~read.data.key[:32]), 0)),
         ]
         with m.If(queue.r_en & queue.r_rdy):

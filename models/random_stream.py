@@ -26,15 +26,17 @@ from terntable.hw.spec.layout import (
     matmul_cells,
     matmul_words,
     round_up,
+    shortlist_outputs,
+    shortlist_words,
 )
 from terntable.models.shapes import Geometry
 from terntable.quant.base3 import LEGAL_BYTES, pack_bytes, unpack_bytes
 
-__all__ = ["fill_embedding", "fill_gamma", "fill_head", "fill_matrix", "item_key", "layer_scales"]
+__all__ = ["fill_embedding", "fill_gamma", "fill_head", "fill_matrix", "fill_shortlist", "item_key", "layer_scales"]
 
 #: Items of a layer or of the model; the place is part of the key, so new ones go to the end.
 PARTS = ("input_norm", "qkv", "attn_sub_norm", "o", "post_norm", "gate_up", "ffn_sub_norm", "down", "final_norm", "head",
-         "embedding", "scales")
+         "embedding", "scales", "shortlist")
 
 LOGIT_SPREAD = 2.0
 GAMMA_SPREAD = 0.1
@@ -114,6 +116,17 @@ def fill_head(out: NDArray[np.uint8], hidden: int, vocab: int, config: HardwareC
         weights -= np.uint8(127)
         weights.reshape(-1, block, size)[-1, :, hidden + size - round_up(hidden, size):] = 0
     blocks[-1, 4 * block:].reshape(-1, block, size)[:, vocab + block - round_up(vocab, block):] = 0
+
+
+def fill_shortlist(out: NDArray[np.uint8], hidden: int, vocab: int, config: HardwareConfig, key: int) -> None:
+    """Shortlist: uniform trits and scales around 1, as the order does not depend on their size; padding rows and bytes are zero."""
+    _check(out, shortlist_words(hidden, vocab, config) * config.word_bytes, f"a shortlist of {vocab} x {hidden}")
+    outputs = shortlist_outputs(vocab, config)
+    size = matmul_words(hidden, outputs, config) * config.word_bytes
+    fill_matrix(out[:size], outputs, hidden, config, key)
+    out[size:] = 0
+    # Beyond all that the matrix can have drawn.
+    out[size:size + 4 * vocab] = _around_one(np.random.Philox(key=key).jumped(), vocab).view(np.uint8)
 
 
 def fill_embedding(out: NDArray[np.uint8], hidden: int, vocab: int, config: HardwareConfig, key: int) -> None:

@@ -6,7 +6,8 @@ from terntable.hw.spec.config import HardwareConfig
 from terntable.quant.base3 import TRITS_PER_BYTE
 
 __all__ = ["FRAME_CELLS", "FRAME_WORDS", "KvLayout", "beats", "embed_stride", "gamma_words", "head_block", "head_words",
-           "logits_stride", "matmul_cells", "matmul_words", "result_stride", "rope_stride", "round_up"]
+           "logits_stride", "matmul_cells", "matmul_words", "result_stride", "rope_stride", "round_up", "shortlist_outputs",
+           "shortlist_size", "shortlist_words"]
 
 #: Each byte lane of the weight stream packs the three trits of this many cells into the bytes of FRAME_WORDS words.
 FRAME_CELLS, FRAME_WORDS = TRITS_PER_BYTE, 3
@@ -67,6 +68,22 @@ def head_words(hidden: int, vocab: int, config: HardwareConfig) -> int:
     """Stream words of the INT8 head: blocks of scales and of `head_block` rows of weights, column word by column word."""
     block = head_block(config)
     return -(-vocab // block) * (4 * block + block * round_up(hidden, config.beat_bytes)) // config.word_bytes
+
+
+def shortlist_size(config: HardwareConfig) -> int:
+    """Candidates that the two-stage head weighs exactly for each token row: a block of the head."""
+    return head_block(config)
+
+
+def shortlist_outputs(vocab: int, config: HardwareConfig) -> int:
+    """Outputs of the shortlist's matrix: the vocabulary, filled up for the engine."""
+    return round_up(vocab, config.outputs)
+
+
+def shortlist_words(hidden: int, vocab: int, config: HardwareConfig) -> int:
+    """Stream words of the shortlist: its matrix, then a binary32 scale for each of its outputs."""
+    outputs = shortlist_outputs(vocab, config)
+    return matmul_words(hidden, outputs, config) + -(-4 * outputs // config.word_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from enum import IntEnum, IntFlag
 
 import numpy as np
 
-__all__ = ["DESCRIPTOR", "DESCRIPTOR_BYTES", "FETCH_DESCRIPTORS", "RESULT", "ROW", "ROW_BYTES", "Buffer", "Fault", "Op",
-           "RowFlag", "ScalarKind", "ScaleOf", "VecMode"]
+__all__ = ["DESCRIPTOR", "DESCRIPTOR_BYTES", "FETCH_DESCRIPTORS", "OF_SHORTLIST", "RESULT", "ROW", "ROW_BYTES", "Buffer", "Fault",
+           "Op", "RowFlag", "ScalarKind", "ScaleOf", "VecMode"]
 
 
 class Op(IntEnum):
@@ -24,6 +24,11 @@ class Op(IntEnum):
     ATTENTION = 7
     HEAD = 8
     MOVE = 9
+    SHORTLIST = 10
+
+
+#: Field `a` of a MATMUL with the shortlist's matrix, and of a HEAD that takes the shortlist's candidates; 0 in all others.
+OF_SHORTLIST = 1
 
 
 class VecMode(IntEnum):

@@ -10,7 +10,7 @@ __all__ = ["ADDRESS_BITS", "CONTROL_START", "CONTROL_RESET", "COUNTERS", "IDENT"
 #: "TERN", read back from IDENT.
 IDENT = 0x5445524E
 #: Raised when registers, descriptors or layouts change.
-VERSION = 2
+VERSION = 3
 
 CONTROL_START = 1
 CONTROL_RESET = 2
@@ -36,13 +36,13 @@ COUNTERS = {
     "attention_cycles": "cycles in which an ATTENTION descriptor ran",
     "store_cycles": "cycles in which a KV_STORE or MOVE descriptor ran",
     "load_cycles": "cycles in which an EMBED or ROPE descriptor ran",
-    "head_cycles": "cycles in which a HEAD descriptor ran",
+    "head_cycles": "cycles in which a HEAD or SHORTLIST descriptor ran",
     "engine_wait_cycles": "cycles in which the next descriptor waited for the ternary engine",
     "word_stalls": "cycles in which a unit waited for the weight stream",
     "table_stalls": "cycles in which the ternary engine waited for its tables",
     "output_stalls": "cycles in which the ternary engine waited for room in the queue of sums",
     "partial_stalls": "cycles in which a VEC descriptor waited for sums",
-    "data_stalls": "cycles in which attention waited for keys, values or scales",
+    "data_stalls": "cycles in which attention, or the two-stage head, waited for data",
     "ring_full_cycles": "cycles in which the weight stream stood still because the ring was full",
 }
 
@@ -77,11 +77,13 @@ def _table() -> tuple[Register, ...]:
         ("watchdog", 32, "rw", "cycles that one descriptor may take before the pass is stopped; 0 is off"),
         ("stream_words", 32, "rw", "words of the weight stream up to the head, two wide beats each"),
         ("head_words", 32, "rw", "words of the head, read after them when a row wants an output"),
+        ("shortlist_words", 32, "rw", "words of the shortlist's matrix, read instead of the head's; 0 keeps to the exact head"),
         ("geometry", 32, "ro", "rows | beat_bytes << 8 | lanes << 16 | top_k << 24"),
         ("geometry2", 32, "ro", "ports | outputs << 8 | block_outputs << 16"),
         ("program_base", 64, "rw", "descriptors"),
         ("rows_base", 64, "rw", "row records"),
         ("stream_base", 64, "rw", "weight stream, in the order of use"),
+        ("shortlist_base", 64, "rw", "the shortlist's matrix, with its scales behind it"),
         ("embed_base", 64, "rw", "embedding table"),
         ("rope_base", 64, "rw", "cosine and sine table"),
         ("kv_base", 64, "rw", "KV cache of the sequence"),

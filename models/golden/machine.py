@@ -10,12 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terntable.hw.spec.config import HardwareConfig
-from terntable.hw.spec.layout import gamma_words, head_words, logits_stride, matmul_words, result_stride, round_up
+from terntable.hw.spec.layout import (
+    beats,
+    gamma_words,
+    head_words,
+    logits_stride,
+    matmul_words,
+    result_stride,
+    round_up,
+    shortlist_outputs,
+    shortlist_size,
+)
 from terntable.hw.spec.numbers import HEAD_ACT_BITS
 from terntable.hw.spec.program import (
     DESCRIPTOR,
     DESCRIPTOR_BYTES,
     FETCH_DESCRIPTORS,
+    OF_SHORTLIST,
     RESULT,
     ROW,
     Buffer,
@@ -30,6 +41,7 @@ from terntable.models.golden import lanes, scalar
 from terntable.models.golden.attention import attention, visible
 from terntable.models.golden.half_to_float import half_to_float
 from terntable.models.golden.head import logits
+from terntable.models.golden.shortlist import best_of, scores
 from terntable.models.golden.tlmm import ternary_matmul
 from terntable.models.golden.topk import topk
 from terntable.models.golden.weights import WeightCache
@@ -83,6 +95,8 @@ class Machine:
         self.rope = np.zeros((rows, config.max_head_dim // 2, 2), np.float32)
         self.scales = np.zeros((config.max_heads + 4, rows), np.float32)
         self.sum = self.amax = self.inv = self.s = self.d = np.zeros(rows, np.float32)
+        # Vocabulary rows that the shortlist left for each row.
+        self.candidates = np.zeros((rows, 0), np.uint32)
         self.stream_bytes = self.read_bytes = self.write_bytes = 0
         self._stream = 0
 
@@ -105,7 +119,9 @@ class Machine:
 
     def _take(self, words: int) -> int:
         """Advance the weight stream; the address where the taken words begin."""
-        address = self.registers["stream_base"] + self._stream
+        address, first = self.registers["stream_base"] + self._stream, self.registers["stream_words"] * self.config.word_bytes
+        if self.two_stage and self._stream >= first:
+            address = self.registers["shortlist_base"] + self._stream - first
         self._stream += words * self.config.word_bytes
         if address + words * self.config.word_bytes > len(self.memory):
             raise MachineFault(Fault.READ_ERROR, self._index)
@@ -124,7 +140,11 @@ class Machine:
         self.count = count
         self.rows = self.read(registers["rows_base"], count * ROW.itemsize).view(ROW)
         self.any_output = bool((self.rows["flags"] & (RowFlag.TOP_K | RowFlag.LOGITS)).any())
-        streamed = registers["stream_words"] + (registers["head_words"] if self.any_output else 0)
+        # Full logits are those of the exact head.
+        self.two_stage = (self.any_output and registers.get("shortlist_words", 0) != 0
+                          and not (self.rows["flags"] & RowFlag.LOGITS).any())
+        head = "shortlist_words" if self.two_stage else "head_words"
+        streamed = registers["stream_words"] + (registers[head] if self.any_output else 0)
         self.stream_bytes = streamed * config.word_bytes
         self.partial = self.partial[:, :0]
         while True:
@@ -148,7 +168,7 @@ class Machine:
     def _step(self, d: np.void) -> None:
         {Op.EMBED: self._embed, Op.ROPE: self._rope, Op.VEC: self._vec, Op.SCALAR: self._scalar, Op.MATMUL: self._matmul,
          Op.KV_STORE: self._kv_store, Op.ATTENTION: self._attention, Op.HEAD: self._head, Op.MOVE: self._move,
-         }[Op(d["op"])](d)
+         Op.SHORTLIST: self._shortlist}[Op(d["op"])](d)
 
     def _finite(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(values).all():
@@ -240,6 +260,8 @@ class Machine:
             self.d = scale
 
     def _matmul(self, d: np.void) -> None:
+        if d["a"] == OF_SHORTLIST and not self.two_stage:
+            return
         outputs, inputs = int(d["length"]), int(d["offset"])
         codes = self.weights.ternary(self._take(matmul_words(inputs, outputs, self.config)), outputs, inputs)
         if codes is None:
@@ -287,10 +309,29 @@ class Machine:
                             values[:, part], scales[:, 2 * head + 1], seen, d["imm"])
             self.y[:, column + head * dim:column + (head + 1) * dim] = self._finite(out[:, 0])
 
+    def _shortlist(self, d: np.void) -> None:
+        if not self.two_stage:
+            return
+        vocab, outputs = int(d["length"]), shortlist_outputs(int(d["length"]), self.config)
+        behind = self.registers["shortlist_words"] * self.config.word_bytes
+        scale = self.read(self.registers["shortlist_base"] + behind, 4 * outputs).view(np.float32)
+        result = self._finite(scores(self._pop(outputs)[:self.count, :vocab], scale[:vocab]))
+        self.candidates = topk(result, shortlist_size(self.config))["index"]
+
     def _head(self, d: np.void) -> None:
         if not self.any_output:
             return
         vocab, inputs = int(d["length"]), int(d["offset"])
+        if d["a"] == OF_SHORTLIST and self.two_stage:
+            best = self._rescored(vocab, inputs)
+        else:
+            best = self._exact(vocab, inputs)
+        record = np.zeros((self.count, result_stride(self.config)), np.uint8)
+        record[:, :RESULT.itemsize * self.config.top_k] = np.ascontiguousarray(best[:self.count]).view(np.uint8)
+        self.write(self.registers["result_base"], record)
+
+    def _exact(self, vocab: int, inputs: int) -> NDArray[np.void]:
+        """Best of the whole vocabulary; full logits to memory for the rows that want them."""
         weight, scale = self.weights.head(self._take(head_words(inputs, vocab, self.config)), vocab, inputs)
         result = self._finite(logits(self.head_act[:, :inputs], weight, scale, self.d))
         stride = logits_stride(vocab, self.config)
@@ -299,10 +340,20 @@ class Machine:
                 padded = np.zeros(stride // 4, np.float32)
                 padded[:vocab] = result[r]
                 self.write(self.registers["logits_base"] + r * stride, padded)
-        best = topk(result, self.config.top_k)
-        record = np.zeros((self.count, result_stride(self.config)), np.uint8)
-        record[:, :RESULT.itemsize * self.config.top_k] = np.ascontiguousarray(best[:self.count]).view(np.uint8)
-        self.write(self.registers["result_base"], record)
+        return topk(result, self.config.top_k)
+
+    def _rescored(self, vocab: int, inputs: int) -> NDArray[np.void]:
+        """Best of each row's candidates, whose scale and columns are read a wide beat each from the head behind the stream."""
+        size = self.config.word_bytes
+        address = self.registers["stream_base"] + self.registers["stream_words"] * size
+        if address + head_words(inputs, vocab, self.config) * size > len(self.memory):
+            raise MachineFault(Fault.READ_ERROR, self._index)
+        self.read_bytes += self.candidates.size * (1 + beats(inputs, self.config)) * self.config.beat_bytes
+        weight, scale = self.weights.head(address, vocab, inputs)
+        best, seen = best_of(self.candidates, self.head_act[:self.count, :inputs], weight, scale, self.d[:self.count],
+                             self.config.top_k)
+        self._finite(seen)
+        return best
 
     def _move(self, d: np.void) -> None:
         record, base = int(d["length"]), self.registers["kv_base"] + int(d["address"])

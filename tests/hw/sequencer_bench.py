@@ -7,7 +7,16 @@ import numpy as np
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from terntable.hw.sequencer import SCALED, Sequencer
-from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, ROW_BYTES, Buffer, Fault, Op, VecMode
+from terntable.hw.spec.program import (
+    DESCRIPTOR,
+    FETCH_DESCRIPTORS,
+    OF_SHORTLIST,
+    ROW_BYTES,
+    Buffer,
+    Fault,
+    Op,
+    VecMode,
+)
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, reset, start
 from tests.hw.port_models import Recorder, beats_of, pulse
 from tests.hw.test_sequencer import LIMITS, SETS
@@ -33,7 +42,8 @@ WATCHED = (
     "fault",
     "engine_busy",
 )
-BASES = {"rows_base": 0x123456780, "program_base": 0x9_0000_0040, "stream_base": 0xFEDC_BA98_7640}
+BASES = {"rows_base": 0x123456780, "program_base": 0x9_0000_0040, "stream_base": 0xFEDC_BA98_7640,
+         "shortlist_base": 0x7_6543_2100}
 
 
 def descriptor(op, rng, **fields):
@@ -51,6 +61,8 @@ def descriptor(op, rng, **fields):
         )
     if op in (Op.ATTENTION, Op.KV_STORE):
         item["c"] = rng.integers(1, 3)
+    if op in (Op.MATMUL, Op.HEAD):
+        item["a"] = 0
     for name, value in fields.items():
         item[name] = value
     return item
@@ -63,10 +75,10 @@ def as_word(item) -> int:
 class Units:
     """The row table, the scalar unit's factor step and the running unit, each answering after some cycles."""
 
-    def __init__(self, dut, name, any_output, slow):
+    def __init__(self, dut, name, any_output, slow, any_logits=False):
         self.dut, self.name = dut, name
         self.edge, self.rng = RisingEdge(getattr(dut, f"{name}_clk")), random.Random(f"{SEED}{name}{slow}")
-        self.any_output, self.slow = any_output, slow
+        self.any_output, self.any_logits, self.slow = any_output, any_logits, slow
         self.tasks = [
             cocotb.start_soon(self.table()),
             *(cocotb.start_soon(self.unit(kind)) for kind in ("unit", "factor")),
@@ -97,11 +109,11 @@ class Units:
         self.pin(port).value = 0
 
     async def table(self):
-        self.pin("any_output").value = not self.any_output
+        self.pin("any_output").value, self.pin("any_logits").value = not self.any_output, not self.any_logits
         while True:
             await self.wait(lambda: int(self.pin("rows_next").value))
             await self.rest()
-            self.pin("any_output").value = self.any_output
+            self.pin("any_output").value, self.pin("any_logits").value = self.any_output, self.any_logits
             await self.pulse("table_done")
 
     async def unit(self, kind):
@@ -132,13 +144,15 @@ def uses_engine(word) -> bool:
         mode == VecMode.NORM or mode == VecMode.QUANT and target == Buffer.ACT)
 
 
-def dispatched(program, any_output):
+def dispatched(program, any_output, two_stage):
     """What starts, in order: (kind, index, descriptor); and how many descriptors are completed."""
     events = []
     for index, item in enumerate(program):
         if item["op"] == Op.END:
             return events, index
         if item["op"] == Op.HEAD and not any_output:
+            continue
+        if not two_stage and (item["op"] == Op.SHORTLIST or item["op"] == Op.MATMUL and item["a"] == OF_SHORTLIST):
             continue
         if item["op"] == Op.VEC and item["a"] in SCALED:
             events.append(("factor", index, as_word(item)))
@@ -155,10 +169,11 @@ def risings(recorder, port):
     ]
 
 
-async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
-    """One pass, compared from start to END."""
+async def run(dut, name, program, any_output, traffic, count, beats=(100, 23, 0), any_logits=False):
+    """One pass, compared from start to END; `beats` are words of weights, head and shortlist."""
     size = SETS[name]["beat_bytes"]
-    events, completed = dispatched(program, any_output)
+    two_stage = any_output and not any_logits and beats[2] != 0
+    events, completed = dispatched(program, any_output, two_stage)
     blocks = completed // FETCH_DESCRIPTORS + 1
     padded = b"".join(item.tobytes() for item in program).ljust(
         FETCH_DESCRIPTORS * DESCRIPTOR.itemsize * blocks, b"\0"
@@ -169,17 +184,19 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
         ("rows_count", count),
         ("stream_words", beats[0]),
         ("head_words", beats[1]),
+        ("shortlist_words", beats[2]),
     ):
         getattr(dut, f"{name}__{port}").value = value
-    total = 2 * (beats[0] + (beats[1] if any_output else 0))
-    units = Units(dut, name, any_output, traffic != "flat out")
+    total = 2 * (beats[0] + (beats[1] if any_output and not two_stage else 0))
+    reads = [BASES["stream_base"] | total << 64] * (total != 0) + [BASES["shortlist_base"] | 2 * beats[2] << 64] * two_stage
+    units = Units(dut, name, any_output, traffic != "flat out", any_logits)
     recorder = Recorder(dut, name, WATCHED)
     cocotb.start_soon(pulse(dut, name, "start"))
     result = await exchange_all(
         dut,
         name,
         {"i": stream},
-        {"request": 1 + blocks, "stream_request": int(total != 0)},
+        {"request": 1 + blocks, "stream_request": len(reads)},
         traffic=traffic,
         limit=60,
         linger=0,
@@ -197,7 +214,7 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23)):
         BASES["rows_base"] | count * ROW_BYTES // size << 64,
         *(BASES["program_base"] + n * block_bytes | block_bytes // size << 64 for n in range(blocks)),
     ]
-    assert result["stream_request"].payloads == ([BASES["stream_base"] | total << 64] if total else [])
+    assert result["stream_request"].payloads == reads
     starts = sorted((now, kind) for kind in ("unit", "factor") for now in risings(recorder, f"{kind}_start"))
     assert [(kind, recorder["index"][now], recorder["descriptor"][now]) for now, kind in starts] == events
     assert all(recorder["op"][now] == recorder["descriptor"][now] & 255 for now, _ in starts)
@@ -233,10 +250,15 @@ async def runs(dut, name, traffic):
     whole += [descriptor(Op.VEC, rng, a=mode) for mode in VecMode]
     end = descriptor(Op.END, rng)
     rows = SETS[name]["rows"]
-    await run(dut, name, [end], True, traffic, 1, beats=(0, 0))
-    await run(dut, name, [*whole[7:15], whole[7], end], False, traffic, rows, beats=(0, 9))
+    whole.append(descriptor(Op.MATMUL, rng, a=OF_SHORTLIST, length=LIMITS[Op.SHORTLIST]))
+    await run(dut, name, [end], True, traffic, 1, beats=(0, 0, 0))
+    await run(dut, name, [*whole[7:15], whole[7], end], False, traffic, rows, beats=(0, 9, 0))
     for any_output in (True, False):
         await run(dut, name, [*whole, *whole[:4], end], any_output, traffic, rows)
+    for any_logits in (True, False):
+        await run(dut, name, [*whole, end], True, traffic, rows, beats=(100, 23, 7), any_logits=any_logits)
+    await run(dut, name, [*whole, end], False, traffic, rows, beats=(0, 23, 7))
+    await run(dut, name, [*whole[-3:], end], True, traffic, rows, beats=(0, 23, 9))
     if traffic == "flat out":
         await run(dut, name, [*whole, end], True, traffic, 1)
         await run(dut, name, [*whole, whole[0], end], True, traffic, rows)
@@ -246,7 +268,7 @@ async def runs(dut, name, traffic):
 def illegal(rng, sizes):
     """Descriptors that no unit may see."""
     inputs = sizes["max_inputs"]
-    yield from (descriptor(op, rng) for op in (10, 11, 128, 255))
+    yield from (descriptor(op, rng) for op in (11, 12, 128, 255))
     for op, limit in LIMITS.items():
         yield from (descriptor(op, rng, length=length) for length in (0, limit + 1, limit | 1 << 20, 1 << 31))
     yield from (
@@ -255,6 +277,8 @@ def illegal(rng, sizes):
     )
     for op in (Op.MATMUL, Op.HEAD):
         yield from (descriptor(op, rng, offset=offset) for offset in (0, inputs + 1, 1 << 16))
+    yield from (descriptor(op, rng, a=a) for op in (Op.MATMUL, Op.HEAD) for a in (2, 3, 255))
+    yield descriptor(Op.MATMUL, rng, a=OF_SHORTLIST, length=LIMITS[Op.SHORTLIST] + 1)
     yield from (descriptor(op, rng, c=c) for op in (Op.ATTENTION, Op.KV_STORE) for c in (0, 3, 255))
 
 

@@ -193,7 +193,8 @@ async def counts(dut, name):
     pins, rng = await supervisor(dut, name), random.Random(SEED)
     ports, size = SETS[name]["ports"], SETS[name]["port_bytes"]
     units = {Op.VEC: "vector_cycles", Op.SCALAR: "scalar_cycles", Op.ATTENTION: "attention_cycles", Op.KV_STORE: "store_cycles",
-             Op.MOVE: "store_cycles", Op.EMBED: "load_cycles", Op.ROPE: "load_cycles", Op.HEAD: "head_cycles"}
+             Op.MOVE: "store_cycles", Op.EMBED: "load_cycles", Op.ROPE: "load_cycles", Op.HEAD: "head_cycles",
+             Op.SHORTLIST: "head_cycles"}
     noise = {"stream_beats": (1 << ports) - 1, "data_beats": 1, "write_beat": 1, "completed": 1, "unit_running": 1,
              "running_op": Op.HEAD, **{f"{event}_event": 1 for event in EVENTS}}
     for length, rest in ((150, 0), (60, 4), (1, 4), (250, 4)):

@@ -7,6 +7,9 @@ from terntable.hw.head_unit import HeadUnit
 from terntable.hw.int8_array import Int8Array
 from terntable.hw.spec.config import HardwareConfig
 
+#: Width of the ternary engine's sums.
+SUM_BITS = 16
+
 SETS = {
     "least": HardwareConfig(name="least", rows=1, beat_bytes=8, ports=1, max_hidden=18, max_vocab=300, top_k=1),
     "odd": HardwareConfig(name="odd", rows=3, beat_bytes=16, ports=2, lanes=4, burst_beats=8, max_hidden=70, max_vocab=300,
@@ -20,7 +23,7 @@ class WithArray(wiring.Component):
     """The unit and its multipliers."""
 
     def __init__(self, config: HardwareConfig):
-        self.head = HeadUnit(config=config)
+        self.head = HeadUnit(config=config, sum_bits=SUM_BITS)
         self.array = Int8Array(rows=config.rows, lanes=config.beat_bytes, load_lanes=config.lanes)
         super().__init__({name: member for name, member in self.head.signature.members.items() if name != "array"})
 

@@ -14,6 +14,7 @@ LIMITS = {
     Op.ATTENTION: 16,
     Op.HEAD: 70000,
     Op.MOVE: 32,
+    Op.SHORTLIST: 70004,
 }
 SETS = {
     "least": {"beat_bytes": 8, "rows": 1, "limits": LIMITS, "max_inputs": 80},

@@ -29,6 +29,10 @@ SETS = {
 }
 
 
+#: As many outputs as a vocabulary has.
+MANY = {"rows": 1, "lanes": 1, "word_bytes": 16, "outputs": 16, "block_outputs": 64, "max_outputs": 70_000, "max_inputs": 3}
+
+
 def geometry_of(name: str) -> BeatGeometry:
     return BeatGeometry(**{key: SETS[name][key] for key in ("word_bytes", "outputs", "block_outputs")})
 
@@ -61,7 +65,7 @@ def products(name: str, seed: int) -> list[Product]:
 
 
 def test_matches_twin(simulate):
-    simulate({name: Tlmm(**sizes) for name, sizes in SETS.items()}, "tests.hw.tlmm_bench")
+    simulate({name: Tlmm(**sizes) for name, sizes in (SETS | {"many": MANY}).items()}, "tests.hw.tlmm_bench")
 
 
 def test_turnaround_is_the_twins():
@@ -113,8 +117,8 @@ def test_cycles_come_near_one_a_cell():
 def test_presets_fit():
     for config in PRESETS.values():
         Tlmm(rows=config.rows, lanes=config.lanes, word_bytes=config.word_bytes, outputs=config.outputs,
-             block_outputs=config.block_outputs, max_outputs=config.max_outputs, max_inputs=config.max_activations,
-             queue_words=config.partial_columns // config.outputs)
+             block_outputs=config.block_outputs, max_outputs=max(config.max_outputs, config.max_vocab),
+             max_inputs=config.max_activations, queue_words=config.partial_columns // config.outputs)
 
 
 @pytest.mark.parametrize("wrong, sentence", [
@@ -125,7 +129,7 @@ def test_presets_fit():
     ({"word_bytes": 13}, "word_bytes must be a multiple of outputs = 2, not 13"),
     ({"block_outputs": 7}, "block_outputs must be a multiple of outputs = 2, not 7"),
     ({"lanes": 8}, "lanes must divide the 12 columns of a tile.*but it is 8"),
-    ({"max_outputs": 65536}, "max_outputs must be at most 65535.*not 65536"),
+    ({"max_outputs": 131072}, "max_outputs must be at most 131070, 2 times.*not 131072"),
     ({"max_inputs": 70000}, "max_inputs must be at most 65535.*not 70000"),
     ({"queue_words": 2}, "queue_words must be an integer of at least 3, not 2"),
 ])

@@ -5,11 +5,11 @@ import numpy as np
 from cocotb.triggers import ReadOnly, RisingEdge
 
 from terntable.models.golden.tlmm import cycles, ternary_matmul
-from terntable.quant.beats import pack_matrix
+from terntable.quant.beats import BeatGeometry, pack_matrix
 from tests.hw.bench.streams import SEED, TRAFFIC, Result, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
-from tests.hw.port_models import Recorder
-from tests.hw.test_tlmm import SETS, Product, geometry_of, products
+from tests.hw.port_models import Recorder, serve
+from tests.hw.test_tlmm import MANY, SETS, Product, geometry_of, products
 from tests.hw.tlmm_timing import FLAGS, EngineTiming
 
 
@@ -162,3 +162,20 @@ async def illegal_byte_is_told(dut, name):
         assert seen["busy"][ended] == 0 and seen["illegal"][ended:] == [wrong] * (len(seen["illegal"]) - ended)
         assert seen["illegal"][1] == 0
         await edge
+
+
+@cocotb.test()
+async def more_outputs_than_sixteen_bits_count(dut):
+    """A vocabulary's outputs, of one tile."""
+    name, outputs = "many", MANY["outputs"]
+    await start(dut, name)
+    rng = np.random.default_rng(SEED)
+    codes = rng.integers(-1, 2, (MANY["max_outputs"] // outputs * outputs, 3)).astype(np.int8)
+    act = rng.integers(-128, 128, (1, 3)).astype(np.int8)
+    geometry = BeatGeometry(word_bytes=MANY["word_bytes"], outputs=outputs, block_outputs=MANY["block_outputs"])
+    words = [pack_array(word, 8) for word in pack_matrix(codes, geometry)[0]]
+    cocotb.start_soon(serve(dut, name, "act_address", "act_data", lambda at: int(act[0, at]) & 255 if at < 3 else 0, "act_enable"))
+    result = await exchange_all(dut, name, {"command": [3 | len(codes) << 16], "weights": words}, {"o": len(codes) // outputs},
+                                traffic="flat out", limit=30)
+    sums = [unpack_array(payload, (3 * 128).bit_length() + 1, outputs, signed=True) for payload in result.o.payloads]
+    assert (np.concatenate(sums) == ternary_matmul(act, codes)[0]).all()

@@ -19,7 +19,8 @@ SHORT = {"hidden": 20, "intermediate": 26, "layers": 3, "heads": 4, "kv_heads": 
 
 
 def random_program(config: HardwareConfig, *, seed: int = 1, hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int,
-                   head_dim: int, vocab: int, context: int, act: str = "relu2") -> Program:
+                   head_dim: int, vocab: int, context: int, act: str = "relu2",
+                   shortlist: bool = False) -> Program:
     """A model with random ternary weights and norms near one, compiled for `config`."""
     rng = np.random.default_rng(seed)
 
@@ -40,4 +41,4 @@ def random_program(config: HardwareConfig, *, seed: int = 1, hidden: int, interm
                    ffn_sub_norm=norm(intermediate)) for _ in range(layers)]
     checkpoint = Checkpoint(config=model, embedding=rng.normal(0, 1, (vocab, hidden)).astype(np.float16),
                             final_norm=norm(hidden), layers=stack)
-    return compile_checkpoint(checkpoint, config, name="random")
+    return compile_checkpoint(checkpoint, config, name="random", shortlist=shortlist)

@@ -29,9 +29,9 @@ class Pair:
             for name in [name for name in side.base if name.startswith("kv")]:
                 side.region(name, self.program.kv.total_bytes)[:] = 0
 
-    def run(self, rows: NDArray, *, sequence: int = 0) -> Pass:
+    def run(self, rows: NDArray, *, sequence: int = 0, two_stage: bool = False) -> Pass:
         """A pass on both; returns the simulator's."""
-        want, got = self.golden.run(rows, sequence=sequence), self.simulated.run(rows, sequence=sequence)
+        want, got = (side.run(rows, sequence=sequence, two_stage=two_stage) for side in (self.golden, self.simulated))
         return self._compare(want, got)
 
     def move(self, moves: Sequence[tuple[int, int]], *, sequence: int = 0) -> Pass:

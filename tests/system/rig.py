@@ -64,14 +64,17 @@ class Rig:
         """The first `count` bytes of a region."""
         return self.memory[self.base[name]:self.base[name] + count]
 
-    def run(self, rows: NDArray, *, sequence: int = 0, program: str = "program") -> Pass:
+    def run(self, rows: NDArray, *, sequence: int = 0, program: str = "program", two_stage: bool = False) -> Pass:
         """One pass over `rows`; raises MachineFault when it is stopped."""
         self.region("rows", rows.nbytes)[:] = rows.view(np.uint8)
         stream = program == "program"
         registers = {f"{name}_base": self.base[name] for name in ("rows", "stream", "embed", "rope", "result", "logits")}
         registers |= {"program_base": self.base[program], "kv_base": self.base[f"kv{sequence}"], "rows": len(rows),
                       "stream_words": self.program.stream_words if stream else 0,
-                      "head_words": self.program.head_words if stream else 0}
+                      "head_words": self.program.head_words if stream else 0,
+                      "shortlist_words": self.program.shortlist_words if stream and two_stage else 0,
+                      "shortlist_base": self.base["stream"]
+                      + (self.program.stream_words + self.program.head_words) * self.config.word_bytes}
         counters, cycles = self._run(registers)
         stride, vocab = self.program.logits_stride, self.program.shape.vocab
         logits = self.region("logits", len(rows) * stride).view(np.float32).reshape(len(rows), -1)[:, :vocab].copy()
