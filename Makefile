@@ -18,7 +18,7 @@ FOLDERS := hw sim host models quant
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-sim sim test waves lint types wheel train figures clean
+.PHONY: help setup setup-sim sim test waves lint types wheel registers train figures clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ types: .venv/setup.stamp         ## mypy on the installed name, through links th
 
 wheel: .venv/setup.stamp         ## build the wheel, compare its files with git, import it in a bare environment
 	$(PY) .ci/wheel.py
+
+registers: .venv/sim.stamp       ## docs, C header and SystemRDL of the control registers, from hw/spec
+	$(PY) -m terntable.host.board.registers
 
 train: .venv/setup.stamp         ## train the shipped model anew (hours, resumes) and write models/kjv
 	$(PY) -m terntable.models.kjv_recipe.train

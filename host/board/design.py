@@ -5,7 +5,7 @@ from terntable.host.errors import InputError
 from terntable.hw.spec.config import HardwareConfig
 
 __all__ = ["CLOCK_SOURCE_HZ", "INTERRUPTS", "INTERRUPTS_BASE", "INTERRUPTS_RANGE", "PROCESSOR", "PROCESSOR_PORT", "check_fits",
-           "clock_divisors", "master_ports"]
+           "clock_divisors", "master_ports", "port_widths"]
 
 #: Cells: the processor, and the interrupt controller that PYNQ wants between a core and the processor.
 PROCESSOR, INTERRUPTS = "zynq_ps", "axi_intc_0"
@@ -22,6 +22,14 @@ CLOCK_SOURCE_HZ = 45 * 33_333_000
 def master_ports(config: HardwareConfig) -> tuple[str, ...]:
     """The accelerator's AXI masters. The first one writes too."""
     return tuple(f"m_axi_gmem{n}" for n in range(config.ports))
+
+
+def port_widths(config: HardwareConfig) -> dict[str, int]:
+    """Bits of the processor's ports, by the names that its settings have: the one to the registers, then those to memory.
+
+    The first is as wide as boards boot with, since it is software that has to change what a bitstream cannot.
+    """
+    return {"MAXIGP0": 128, **{f"SAXIGP{2 + n}": 8 * config.port_bytes for n in range(config.ports)}}
 
 
 def clock_divisors(config: HardwareConfig) -> tuple[int, int]:

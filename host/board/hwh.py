@@ -17,6 +17,7 @@ from terntable.host.board.design import (
     check_fits,
     clock_divisors,
     master_ports,
+    port_widths,
 )
 from terntable.hw.spec.config import HardwareConfig
 from terntable.hw.spec.ip import INSTANCE, NAME, REGISTER_BASE, REGISTER_PORT, REGISTER_RANGE, VLNV
@@ -105,6 +106,7 @@ def _processor(modules: Element, config: HardwareConfig, board: Board) -> None:
         clock = f"PSU__CRL_APB__PL{n}_REF_CTRL__"
         parameters |= {f"PSU__FPGA_PL{n}_ENABLE": int(n == 0), f"{clock}DIVISOR0": first, f"{clock}DIVISOR1": second,
                        f"{clock}ACT_FREQMHZ": f"{CLOCK_SOURCE_HZ / first / second / 1e6:.6f}", f"{clock}SRCSEL": "IOPLL"}
+    parameters |= {f"C_{name}_DATA_WIDTH": width for name, width in port_widths(config).items()}
     hp_ports = board.hp_ports[:config.ports]
     module = _module(
         modules, PROCESSOR, "xilinx.com:ip:zynq_ultra_ps_e:3.5", parameters,

@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 
 from terntable.hw.spec.config import HardwareConfig
+from terntable.hw.spec.program import Fault
 from terntable.hw.spec.registers import IDENT, REGISTERS, VERSION, Register, geometry_of
 
-__all__ = ["Field", "Word", "fields_of", "reset_of", "words"]
+__all__ = ["Field", "Word", "constants_of", "fields_of", "words"]
 
 
 @dataclass(frozen=True)
 class Field:
-    """Bits of a register from bit `low`: access is "rw", "ro", or "wo" where a write acts and a read gives 0."""
+    """Bits of a register from bit `low`: access is "rw", "ro", or "wo" where a write acts and a read gives 0.
+
+    `codes` are the values with names, if it has such.
+    """
 
     name: str
     low: int
     width: int
     access: str
     text: str
+    codes: type[Fault] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,41 +43,41 @@ class Word:
     fields: tuple[Field, ...]
 
 
-def _bytes(register: str, *names: str) -> list[tuple[str, str, int, int, str, str]]:
-    return [(register, name, 8 * n, 8, "ro", f"{name} of the instance") for n, name in enumerate(names)]
+def _bytes(register: str, *names: str) -> list[tuple[str, Field]]:
+    return [(register, Field(name, 8 * n, 8, "ro", f"{name} of the instance")) for n, name in enumerate(names)]
 
 
-#: Register, field, lowest bit, bits, access, text. A register that is not here is one number, the field `value`.
+#: Fields of registers; one that is not here is one number, the field `value`.
 _FIELDS = (
-    ("control", "start", 0, 1, "wo", "starts a pass"),
-    ("control", "reset", 1, 1, "wo", "resets the datapath and clears status and fault"),
-    ("status", "busy", 0, 1, "ro", "a pass or a reset runs"),
-    ("status", "done", 1, 1, "ro", "the last pass came to its end"),
-    ("status", "error", 2, 1, "ro", "the last pass was stopped"),
-    ("interrupt_enable", "enable", 0, 1, "rw", "raises the interrupt line while done or error is set"),
-    ("fault_cause", "cause", 0, 8, "ro", "cause code of a stopped pass"),
+    ("control", Field("start", 0, 1, "wo", "starts a pass")),
+    ("control", Field("reset", 1, 1, "wo", "resets the datapath and clears status and fault")),
+    ("status", Field("busy", 0, 1, "ro", "a pass or a reset runs")),
+    ("status", Field("done", 1, 1, "ro", "the last pass came to its end")),
+    ("status", Field("error", 2, 1, "ro", "the last pass was stopped")),
+    ("interrupt_enable", Field("enable", 0, 1, "rw", "raises the interrupt line while done or error is set")),
+    ("fault_cause", Field("cause", 0, 8, "ro", "why the last pass was stopped", Fault)),
     *_bytes("geometry", "rows", "beat_bytes", "lanes", "top_k"),
     *_bytes("geometry2", "ports", "outputs"),
-    ("geometry2", "block_outputs", 16, 16, "ro", "block_outputs of the instance"),
+    ("geometry2", Field("block_outputs", 16, 16, "ro", "block_outputs of the instance")),
 )
 
 
 def fields_of(register: Register) -> tuple[Field, ...]:
     """The fields of a register, lowest first."""
-    return tuple(Field(*row[1:]) for row in _FIELDS if row[0] == register.name) or (
+    return tuple(field for name, field in _FIELDS if name == register.name) or (
         Field("value", 0, register.width, register.access, register.text),)
 
 
-def reset_of(register: Register, config: HardwareConfig | None = None) -> int:
-    """What a register reads after a reset; the geometry of no instance in particular reads 0."""
-    return {"ident": IDENT, "version": VERSION, **(geometry_of(config) if config else {})}.get(register.name, 0)
+def constants_of(config: HardwareConfig | None = None) -> dict[str, int]:
+    """Registers that always read the same, by name; with an instance, also those that tell its geometry."""
+    return {"ident": IDENT, "version": VERSION, **(geometry_of(config) if config else {})}
 
 
 def words(config: HardwareConfig | None = None) -> tuple[Word, ...]:
-    """All registers as words, by offset."""
-    found = []
+    """All registers as words, by offset. Without an instance the geometry reads 0."""
+    found, constants = [], constants_of(config)
     for register in REGISTERS:
-        fields, reset = fields_of(register), reset_of(register, config)
+        fields, reset = fields_of(register), constants.get(register.name, 0)
         access = fields[0].access
         if register.width == 32:
             found.append(Word(register.name, register.offset, access, reset, register.text, fields))
