@@ -24,10 +24,12 @@ class BurstSplitter(wiring.Component):
 
     ============  =====================================================
     Computes      ``bursts``
-    Latency       ``LATENCY`` cycle from the accepted request to its first burst
-    Throughput    1 burst per cycle, also from one request to the next
-    Stall         the burst stands still; ``i.ready`` follows ``o.ready`` in the same cycle
+    Latency       ``LATENCY`` cycles from the accepted request to its first burst
+    Throughput    1 burst per cycle; the next request is accepted when the last burst is there, so that between them is a cycle
+    Stall         the burst stands still
     ============  =====================================================
+
+    No path leads from one side's handshake to the other's.
 
     Parameters
     ----------
@@ -40,17 +42,19 @@ class BurstSplitter(wiring.Component):
     o : Out(stream of BURST)
     drop : In(1)
         Forgets the rest of the request; nothing is accepted while it is high.
+    busy : Out(1)
+        Bursts of an accepted request are still to be taken, and are not about to be forgotten.
 
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, *, beat_bytes: int, burst_beats: int):
         check_bus(beat_bytes=beat_bytes, burst_beats=burst_beats)
         self.beat_bytes = beat_bytes
         self.burst_beats = burst_beats
         super().__init__(
-            {"i": In(stream.Signature(REQUEST)), "o": Out(stream.Signature(BURST)), "drop": In(1)}
+            {"i": In(stream.Signature(REQUEST)), "o": Out(stream.Signature(BURST)), "drop": In(1), "busy": Out(1)}
         )
 
     def elaborate(self, platform) -> Module:
@@ -58,22 +62,24 @@ class BurstSplitter(wiring.Component):
         low, place = exact_log2(self.beat_bytes), exact_log2(self.burst_beats)
         beat = Signal(64 - low)                   # number of the next burst's first beat in all memory
         first, block = beat[:place], beat[place:]
-        left = Signal(32)
+        left, none = Signal(32), Signal(init=1)   # beats that are not in a burst yet, and that there are none
         room, count = Signal(place + 1), Signal(place + 1)
-        fits = Signal()
+        valid, burst, fits, advance = Signal(), Signal(BURST), Signal(), Signal()
         m.d.comb += [
             room.eq(self.burst_beats - first),
             fits.eq(left <= room),                # the rest ends in this burst
             count.eq(Mux(fits, left, room)),
-            self.o.valid.eq((left != 0) & ~self.drop),
-            self.o.p.address.eq(Cat(C(0, low), beat)),
-            self.o.p.length.eq(count - 1),
-            self.i.ready.eq(((left == 0) | (self.o.ready & fits)) & ~self.drop),
+            advance.eq(~valid | self.o.ready),
+            self.o.valid.eq(valid & ~self.drop), self.o.p.eq(burst),
+            self.i.ready.eq(none & ~self.drop),
+            self.busy.eq((valid | ~none) & ~self.drop),
         ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [left.eq(left - count), beat.eq(Cat(C(0, place), (block + 1)[:len(block)]))]
+        with m.If(advance):
+            m.d.sync += [valid.eq(~none), burst.address.eq(Cat(C(0, low), beat)), burst.length.eq(count - 1)]
+        with m.If(advance & ~none):
+            m.d.sync += [left.eq(left - room), none.eq(fits), beat.eq(Cat(C(0, place), (block + 1)[:len(block)]))]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [beat.eq(self.i.p.address[low:]), left.eq(self.i.p.beats)]
+            m.d.sync += [beat.eq(self.i.p.address[low:]), left.eq(self.i.p.beats), none.eq(0)]
         with m.If(self.drop):
-            m.d.sync += left.eq(0)
+            m.d.sync += [valid.eq(0), none.eq(1)]
         return m

@@ -45,7 +45,7 @@ class AxiRead(wiring.Component):
 
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, *, beat_bytes: int, burst_beats: int, outstanding: int = 8):
         self._splitter = BurstSplitter(beat_bytes=beat_bytes, burst_beats=burst_beats)
@@ -79,7 +79,7 @@ class AxiRead(wiring.Component):
             self.o.valid.eq(bus.rvalid & ~drop),
             self.o.p.eq(bus.rdata),
             self.beat.eq(bus.rvalid & bus.rready),
-            self.idle.eq(~splitter.o.valid & (flying == 0)),
+            self.idle.eq(~splitter.busy & (flying == 0)),
         ]
         issue, done = Signal(), Signal()
         m.d.comb += [issue.eq(burst.valid & burst.ready), done.eq(self.beat & bus.rlast)]

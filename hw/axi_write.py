@@ -46,7 +46,7 @@ class AxiWrite(wiring.Component):
 
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, *, beat_bytes: int, burst_beats: int, outstanding: int = 4):
         self._splitter = BurstSplitter(beat_bytes=beat_bytes, burst_beats=burst_beats)
@@ -88,7 +88,7 @@ class AxiWrite(wiring.Component):
             take.eq(free & (self.i.valid | drop)),
             issue.eq(burst.valid & burst.ready),
             done.eq(bus.bvalid),
-            self.idle.eq(~splitter.o.valid & (flying == 0)),
+            self.idle.eq(~splitter.busy & (flying == 0)),
         ]
         m.d.sync += [flying.eq(flying + issue - done), dropping.eq(drop & (flying != 0))]
         with m.If(bus.awready):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from terntable.hw.axi import ReadPort, check_bus
-from terntable.hw.axi_burst import BURST, REQUEST, BurstSplitter
+from terntable.hw.axi_burst import REQUEST, BurstSplitter
 from terntable.hw.stripe_port import StripePort
 from terntable.hw.word_ring import WordRing
 
@@ -132,14 +132,14 @@ class StripedRead(wiring.Component):
         with m.If(Cat(part.error for part in parts).any()):
             m.d.sync += self.error.eq(1)
 
-        asked = self._ask(m, splitter, parts, drop)
+        self._ask(m, splitter, parts, drop)
         written = self._write(m, parts, drop)
-        m.d.comb += self.idle.eq(~(splitter.o.valid | asked | self._arrive(m, written, drop) | flying))
+        m.d.comb += self.idle.eq(~(splitter.busy | self._arrive(m, written, drop) | flying))
         return m
 
-    def _ask(self, m: Module, splitter: BurstSplitter, parts: list[StripePort], drop: Signal) -> Signal:
-        """Give each burst its place and its port; the result says that one waits for them."""
-        waits, burst = Signal(), Signal(BURST)               # as cut in the cycle before
+    def _ask(self, m: Module, splitter: BurstSplitter, parts: list[StripePort], drop: Signal) -> None:
+        """Give each burst its place and its port."""
+        waits, burst = splitter.o.valid, splitter.o.p
         place, words, taken = Signal(range(self.depth)), Signal(range(self.burst_words + 1)), Signal(range(self.burst_words + 1))
         free, room, go = Signal(range(self.depth + 1), init=self.depth), Signal(), Signal()
         ready, chosen = Signal(self.ports), Signal(self.ports)
@@ -149,11 +149,11 @@ class StripedRead(wiring.Component):
             chosen.eq(Const(1, self.ports) << port),
             words.eq(Cat(burst.length[exact_log2(self.word_beats):exact_log2(self.burst_beats // self.ports)], Const(0, 1)) + 1),
             room.eq(free[exact_log2(self.burst_words):].any()),
-            go.eq(waits & room & (ready & chosen).any() & self._order.w_rdy & ~drop),
+            go.eq(waits & room & (ready & chosen).any() & self._order.w_rdy),
             taken.eq(Mux(go, words, 0)),
-            splitter.o.ready.eq(~waits | go),
+            splitter.o.ready.eq(go),
             self._order.w_en.eq(go), self._order.w_data.eq(Cat(port, (words - 1)[:exact_log2(self.burst_words)])),
-            self.starved.eq(waits & ~room & ~drop),
+            self.starved.eq(waits & ~room),
         ]
         for number, part in enumerate(parts):
             m.d.comb += [
@@ -162,13 +162,10 @@ class StripedRead(wiring.Component):
                 part.piece.p.address.eq(burst.address), part.piece.p.length.eq(burst.length), part.piece.p.place.eq(place),
             ]
         m.d.sync += free.eq(free - taken + self._ring.read)
-        with m.If(splitter.o.ready):
-            m.d.sync += [waits.eq(splitter.o.valid), burst.eq(splitter.o.p)]
         with m.If(go):
             m.d.sync += place.eq(Mux(past >= self.depth, past - self.depth, past))
         with m.If(drop):
-            m.d.sync += [waits.eq(0), place.eq(0), free.eq(self.depth)]
-        return waits
+            m.d.sync += [place.eq(0), free.eq(self.depth)]
 
     def _write(self, m: Module, parts: list[StripePort], drop: Signal) -> Signal:
         """Each port's turn to write a wide beat; the result has a bit for each port that completed a word."""

@@ -1,9 +1,8 @@
 """Twin of :mod:`terntable.hw.axi_read`: each pin in each cycle, given the pins that others drive."""
 
-from collections import deque
 from collections.abc import Mapping
 
-from terntable.models.golden.axi_burst import bursts
+from terntable.models.golden.axi_burst import SplitterCycles
 
 __all__ = ["INPUTS", "OUTPUTS", "AxiReadCycles"]
 
@@ -25,9 +24,8 @@ class AxiReadCycles:
     """The read master after reset. Sizes as in the hardware."""
 
     def __init__(self, *, beat_bytes: int, burst_beats: int, outstanding: int):
-        self.sizes = {"beat_bytes": beat_bytes, "burst_beats": burst_beats}
+        self.splitter = SplitterCycles(beat_bytes=beat_bytes, burst_beats=burst_beats)
         self.outstanding = outstanding
-        self.todo: deque[tuple[int, int]] = deque()    # bursts of the present request
         self.shown: tuple[int, int] | None = None      # the address register
         self.flying = 0
         self.dropping = self.error = False
@@ -38,12 +36,12 @@ class AxiReadCycles:
         Address and length are absent from the result while ``arvalid`` is 0.
         """
         drop = bool(pins["abort"]) or self.dropping
-        issue = bool(self.todo) and not drop and (self.shown is None or pins["arready"]) \
+        issue = self.splitter.offered is not None and not drop and (self.shown is None or bool(pins["arready"])) \
             and self.flying < self.outstanding
-        ready = not drop and (not self.todo or (issue and len(self.todo) == 1))
+        ready = self.splitter.ready and not drop
         beat = bool(pins["rvalid"] and (pins["o_ready"] or drop))
         out = {"request_ready": ready, "o_valid": pins["rvalid"] and not drop,
-               "idle": not self.flying and (drop or not self.todo), "error": self.error, "beat": beat,
+               "idle": not self.flying and (drop or not self.splitter.busy), "error": self.error, "beat": beat,
                "arvalid": self.shown is not None, "rready": pins["o_ready"] or drop}
         if self.shown is not None:
             out |= {"araddr": self.shown[0], "arlen": self.shown[1] - 1}
@@ -54,9 +52,7 @@ class AxiReadCycles:
         if pins["arready"]:
             self.shown = None
         if issue:
-            self.shown = self.todo.popleft()
-        if drop:
-            self.todo.clear()
-        if ready and pins["request_valid"]:
-            self.todo.extend(bursts(pins["request_address"], pins["request_beats"], **self.sizes))
+            self.shown = self.splitter.offered
+        self.splitter.edge(taken=issue, drop=drop, request=(pins["request_address"], pins["request_beats"])
+                           if ready and pins["request_valid"] else None)
         return {name: int(value) for name, value in out.items()}

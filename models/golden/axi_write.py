@@ -1,9 +1,8 @@
 """Twin of :mod:`terntable.hw.axi_write`: each pin in each cycle, given the pins that others drive."""
 
-from collections import deque
 from collections.abc import Mapping
 
-from terntable.models.golden.axi_burst import bursts
+from terntable.models.golden.axi_burst import SplitterCycles
 
 __all__ = ["INPUTS", "OUTPUTS", "AxiWriteCycles"]
 
@@ -40,10 +39,9 @@ class AxiWriteCycles:
     """The write master after reset. Sizes as in the hardware."""
 
     def __init__(self, *, beat_bytes: int, burst_beats: int, outstanding: int):
-        self.sizes = {"beat_bytes": beat_bytes, "burst_beats": burst_beats}
+        self.splitter = SplitterCycles(beat_bytes=beat_bytes, burst_beats=burst_beats)
         self.outstanding = outstanding
         self.strobes = (1 << beat_bytes) - 1
-        self.todo: deque[tuple[int, int]] = deque()       # bursts of the present request
         self.shown: tuple[int, int] | None = None  # the address register
         self.data: tuple[int | None, int, int] | None = (
             None  # the data register: data (None: any), strobes, last
@@ -59,13 +57,13 @@ class AxiWriteCycles:
         drop = bool(pins["abort"]) or self.dropping
         free = self.left > 0 and (self.data is None or bool(pins["wready"]))
         take = free and (drop or bool(pins["i_valid"]))
-        issue = bool(self.todo) and not drop and (self.shown is None or pins["awready"]) \
+        issue = self.splitter.offered is not None and not drop and (self.shown is None or bool(pins["awready"])) \
             and self.flying < self.outstanding and (self.left == 0 or (take and self.left == 1))
-        ready = not drop and (not self.todo or (issue and len(self.todo) == 1))
+        ready = self.splitter.ready and not drop
         out = {
             "request_ready": ready,
             "i_ready": free and not drop,
-            "idle": not self.flying and (drop or not self.todo),
+            "idle": not self.flying and (drop or not self.splitter.busy),
             "error": self.error,
             "beat": free and not drop and pins["i_valid"],
             "awvalid": self.shown is not None,
@@ -89,11 +87,9 @@ class AxiWriteCycles:
             self.left -= 1
         if pins["awready"]:
             self.shown = None
-        if issue:
-            self.shown = self.todo.popleft()
+        if issue and self.splitter.offered is not None:
+            self.shown = self.splitter.offered
             self.left = self.shown[1]
-        if drop:
-            self.todo.clear()
-        if ready and pins["request_valid"]:
-            self.todo.extend(bursts(pins["request_address"], pins["request_beats"], **self.sizes))
+        self.splitter.edge(taken=issue, drop=drop, request=(pins["request_address"], pins["request_beats"])
+                           if ready and pins["request_valid"] else None)
         return {name: int(value) for name, value in out.items()}

@@ -5,6 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
+from terntable.hw.axi_read import AxiRead
 from terntable.hw.axi_share import AxiShare
 from terntable.models.golden.axi_burst import bursts
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, start
@@ -81,7 +82,7 @@ async def latency(dut, name):
     await exchange_all(dut, name, {f"request{n}": [2 << 64 | n * size * 64] for n in range(2)},
                        {"o0": 2, "o1": 2}, traffic="flat out", limit=60)
     accepted = next(n for n, idle in enumerate(seen["idle"]) if idle != seen["idle"][0]) - 1
-    assert seen.cycles("bus__arvalid") == [accepted + 2 + AxiShare.LATENCY, accepted + 3 + AxiShare.LATENCY]
+    assert seen.cycles("bus__arvalid") == [accepted + AxiRead.LATENCY + AxiShare.LATENCY + n for n in range(2)]
 
 
 @cocotb.test()
