@@ -14,11 +14,12 @@ SEED   ?= 1
 JOBS   ?= 2
 # More for pytest's command line, such as `ARGS='tests/hw -x'`.
 ARGS   ?=
+BOARD  ?= kv260
 FOLDERS := hw sim host models quant
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-sim sim test waves lint types wheel registers train figures clean
+.PHONY: help setup setup-sim sim test waves lint types wheel registers project bitstream train figures clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +52,12 @@ wheel: .venv/setup.stamp         ## build the wheel, compare its files with git,
 
 registers: .venv/sim.stamp       ## docs, C header and SystemRDL of the control registers, from hw/spec
 	$(PY) -m terntable.host.board.registers
+
+project: .venv/sim.stamp         ## BOARD=kv260, kr260 or zcu104: Vivado project in build/, without Vivado
+	@.venv/bin/terntable project --board "$(BOARD)"
+
+bitstream: .venv/sim.stamp       ## the project of BOARD, and Vivado's bitstream and reports of it
+	@.venv/bin/terntable project --board "$(BOARD)" --bitstream
 
 train: .venv/setup.stamp         ## train the shipped model anew (hours, resumes) and write models/kjv
 	$(PY) -m terntable.models.kjv_recipe.train

@@ -34,14 +34,15 @@ def _cleared(match: re.Match[str]) -> str:
            f"{memory}[{index}] = {int(match[2]) + 1}'h0;\n"
 
 
-def convert(component: wiring.Component, name: str) -> str:
+def convert(component: wiring.Component, name: str, *, clear: bool = True) -> str:
     """Verilog text with the top module `name`. The clock is `clk`, the active-high synchronous reset `rst`.
 
-    Memories that start as zeros are cleared by a loop.
+    Memories that start as zeros are cleared by a loop, or with `clear` False have no contents in the text. So they do start as
+    zeros on an FPGA, and UltraRAM can be no other than that: it takes no contents.
     """
     with brief():
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return _EMPTY.sub("", _MEMORY.sub(_cleared, text))
+    return _EMPTY.sub("", _MEMORY.sub(_cleared, text) if clear else text)
 
 
 def emit(component: wiring.Component, name: str, path: Path) -> None:
@@ -50,12 +51,12 @@ def emit(component: wiring.Component, name: str, path: Path) -> None:
     path.write_text(convert(component, name))
 
 
-def top(config: HardwareConfig) -> str:
-    """Verilog text of the accelerator, module ``terntable``."""
+def top(config: HardwareConfig, *, clear: bool = True) -> str:
+    """Verilog text of the accelerator, module ``terntable``; `clear` as in `convert`."""
     # Other components are converted without the whole machine.
     from terntable.hw.accelerator import Accelerator
 
-    return convert(Accelerator(config), TOP)
+    return convert(Accelerator(config), TOP, clear=clear)
 
 
 def main(arguments: list[str] | None = None) -> None:

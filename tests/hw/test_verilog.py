@@ -40,6 +40,13 @@ def test_zero_memories_are_loops():
     assert not re.search(r"zeros\[\d+\] =", text)
 
 
+def test_zero_memories_have_no_contents_without_the_loops():
+    text = convert(Memories(), "memories", clear=False)
+    assert re.search(r"reg \[8:0\] zeros \[15:0\];\n(?!  initial)", text)
+    assert "clear_" not in text and not re.search(r"zeros ?\[\d+\] = ", text)
+    assert re.search(r"table\S* ?\[2\] = 8'h07;", text)
+
+
 def test_emit(tmp_path):
     emit(Memories(), "memories", tmp_path / "new" / "memories.v")
     text = (tmp_path / "new" / "memories.v").read_text()
