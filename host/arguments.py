@@ -3,12 +3,14 @@
 import argparse
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, NoReturn
 
 from terntable.host.errors import InputError
 from terntable.hw.spec.config import HardwareConfig, preset
 
-__all__ = ["Parser", "add_memory_options", "add_model_options", "chosen_preset", "memory_options", "say"]
+__all__ = ["Parser", "add_board_options", "add_ddr_option", "add_memory_options", "add_model_options", "board_options",
+           "board_preset", "chosen_preset", "ddr_options", "memory_options", "say"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,6 +64,37 @@ def memory_options(arguments: argparse.Namespace) -> dict[str, Any]:
     if options and arguments.device != "sim":
         raise InputError(f"--bandwidth and --latency are for device sim, not {arguments.device}")
     return options
+
+
+def add_board_options(parser: argparse.ArgumentParser) -> None:
+    """The bitstream of a board, and its clock."""
+    group = parser.add_argument_group("board")
+    group.add_argument("--bitfile", type=Path, metavar="FILE", help="bitstream to load, with its .hwh beside it (device pynq)")
+    group.add_argument("--clock-mhz", type=float, metavar="F", help="clock of the fabric, when the preset's is too fast for it")
+
+
+def board_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was said of the board, checked, as the device takes it; nothing for other devices."""
+    if arguments.device != "pynq":
+        if arguments.bitfile is not None or arguments.clock_mhz is not None:
+            raise InputError(f"--bitfile and --clock-mhz are for device pynq, not {arguments.device}")
+        return {}
+    if arguments.bitfile is None:
+        raise InputError("Device pynq needs the bitstream to load: --bitfile FILE")
+    if arguments.clock_mhz is None:
+        return {"bitfile": arguments.bitfile}
+    if not 1 <= arguments.clock_mhz <= 1000:
+        raise InputError(f"--clock-mhz must be 1 to 1000, not {arguments.clock_mhz:g}")
+    return {"bitfile": arguments.bitfile, "clock_hz": round(arguments.clock_mhz * 1e6)}
+
+
+def board_preset(arguments: argparse.Namespace) -> str | None:
+    """The preset that was named, or else that of the bitstream, if there is one."""
+    if arguments.preset is not None or arguments.bitfile is None:
+        return arguments.preset
+    from terntable.host.board.bitfile import preset_of
+
+    return preset_of(arguments.bitfile)
 
 
 def add_ddr_option(parser: argparse.ArgumentParser) -> None:

@@ -36,12 +36,14 @@ class Device(ABC):
     name : what the command line calls this kind of device.
     config : the instance.
     clock_hz : what its cycles are converted with, None where time has no meaning.
+    reads_back : whether a loaded program is read back and compared, since something on the way may fail.
 
     """
 
     name: str
     config: HardwareConfig
     clock_hz: int | None
+    reads_back: bool = False
 
     @abstractmethod
     def allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:

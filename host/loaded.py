@@ -1,9 +1,10 @@
 """A compiled program in device memory, shared by the sessions that run it."""
 
+import zlib
 from collections.abc import Callable
 
 from terntable.host.device import Device
-from terntable.host.errors import SessionError
+from terntable.host.errors import DeviceError, SessionError
 from terntable.host.memory import ALIGNMENT
 from terntable.host.program import DEVICE_PARTS, Program
 from terntable.hw.spec.layout import result_stride, round_up
@@ -30,6 +31,11 @@ class LoadedProgram:
     device, program : must be of the same configuration, else SessionError.
     progress : called with a sentence for each part.
 
+    Raises
+    ------
+    DeviceError
+        Memory is used up, or a part that was read back has another checksum.
+
     Attributes
     ----------
     address : device address of each of `DEVICE_PARTS`.
@@ -51,6 +57,12 @@ class LoadedProgram:
                 buffer = self._buffers[part] = device.allocate(data.size)
                 buffer[:] = data
                 buffer.flush()
+                if device.reads_back:
+                    buffer.invalidate()
+                    wrote, read = zlib.crc32(data.data), zlib.crc32(buffer.data)
+                    if wrote != read:
+                        raise DeviceError(f"{part} was loaded with checksum {wrote:#010x}, but reads back with {read:#010x}: the "
+                                          f"memory of device {device.name} is not what it was given")
         except BaseException:
             self.free()
             raise

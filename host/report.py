@@ -17,6 +17,7 @@ class Report:
     ----------
     clock_hz : converts cycles, None where a device has no time.
     beat_bytes : of a port, None where a device has no ports.
+    on_board : whether the clock was read back from a board; otherwise the cycles are simulated and the clock is assumed.
     checked_passes : passes that were equal to the golden model, None when they were not compared.
 
     """
@@ -25,6 +26,7 @@ class Report:
     device: str
     clock_hz: int | None = None
     beat_bytes: int | None = None
+    on_board: bool = False
     prompt_tokens: int = 0
     checked_passes: int | None = None
     tokens: list[int] = field(default_factory=list)
@@ -85,8 +87,11 @@ class Report:
         lines = [("prompt tokens", f"{self.prompt_tokens}"),
                  ("new tokens", f"{len(self.tokens)} (ended by {self.finish_reason}, {passes} passes)")]
         if (cycles := total.get("cycles")) is not None and self.clock_hz:
-            clock = f"simulated, {self.clock_hz / 1e6:g} MHz assumed"
-            lines.append(("simulated cycles", f"{cycles:,} (prompt {self.prefill['cycles']:,})"))
+            megahertz = f"{self.clock_hz / 1e6:g} MHz"
+            clock, kind = f"simulated, {megahertz} assumed", "simulated cycles"
+            if self.on_board:
+                clock, kind = f"cycles of the board at {megahertz}", "cycles on the board"
+            lines.append((kind, f"{cycles:,} (prompt {self.prefill['cycles']:,})"))
             if (rate := self.decode_tokens_per_second) is not None:
                 lines.append(("decode", f"{rate:.1f} tokens/s ({clock})"))
             if (first := self.ttft_seconds) is not None:

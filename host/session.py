@@ -71,21 +71,27 @@ class Session:
             raise
 
     @classmethod
-    def open(cls, device: str = "golden", *, model: str = "kjv", preset: str = "tiny", head: str = "exact",
+    def open(cls, device: str = "golden", *, model: str = "kjv", preset: str | None = None, head: str = "exact",
              progress: Callable[[str], None] | None = None, **options: Any) -> "Session":
         """A session on a device and model by name; closing it closes the device.
 
         Parameters
         ----------
-        device : golden or sim.
+        device : golden, sim or pynq.
         model : a shipped name, a Hugging Face directory, or a compiled file.
+        preset : the one a bitstream was built from, or a compiled file was made for, or else `tiny`.
         head : as of the class; the model is compiled for it.
-        options : of the simulator's memory, see `terntable.sim.simulator.MemoryTiming`.
+        options : of the simulator's memory, see `terntable.sim.simulator.MemoryTiming`; for a board `bitfile` and the rest of
+            `terntable.host.devices.pynq_board.PynqDevice`.
 
         """
         from terntable.host.devices.opening import open_device
         from terntable.host.models import load_program
 
+        if device == "pynq" and preset is None and options.get("bitfile") is not None:
+            from terntable.host.board.bitfile import preset_of
+
+            preset = preset_of(options["bitfile"])
         program = load_program(model, preset, shortlist=head == "two-stage", progress=progress)
         opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress,
                              **options)

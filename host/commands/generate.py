@@ -7,7 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from terntable.host.arguments import add_memory_options, add_model_options, memory_options, say
+from terntable.host.arguments import (
+    add_board_options,
+    add_memory_options,
+    add_model_options,
+    board_options,
+    board_preset,
+    memory_options,
+    say,
+)
 from terntable.host.checked import CheckedSession
 from terntable.host.devices.opening import DEVICES, open_device
 from terntable.host.errors import InputError
@@ -47,6 +55,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--check", action="store_true", help="compare every pass with the golden model")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="waveform of the run (device sim)")
     add_memory_options(parser)
+    add_board_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     # 0 and less is wrong whatever the model's context is.
     if arguments.max_tokens < 1:
         raise InputError(f"--max-tokens must be at least 1, not {arguments.max_tokens}")
-    options: dict[str, Any] = dict(memory_options(arguments))
+    options: dict[str, Any] = memory_options(arguments) | board_options(arguments)
     if arguments.trace is not None:
         if arguments.device != "sim":
             raise InputError(f"--trace is for device sim, not {arguments.device}")
@@ -92,7 +101,7 @@ def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str,
 
 
 def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[str, Any]) -> int:
-    program = load_program(arguments.model, arguments.preset, progress=say)
+    program = load_program(arguments.model, board_preset(arguments), progress=say)
     shape = program.shape
     prompt = _Prompt(arguments, program.tokenizer.tobytes(), shape.bos, shape.eos)
     prompt.check(shape.vocab, shape.context)
@@ -102,7 +111,7 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
         with kind(device, program) as session:
             status = _Status()
             session.on_cycles = status.cycles
-            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz,
+            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, on_board=device.name == "pynq",
                             beat_bytes=program.config.beat_bytes)
             return _run(session, prompt, arguments, sampling, report, status=status)
 

@@ -2,7 +2,15 @@
 
 import argparse
 
-from terntable.host.arguments import add_memory_options, add_model_options, memory_options, say
+from terntable.host.arguments import (
+    add_board_options,
+    add_memory_options,
+    add_model_options,
+    board_options,
+    board_preset,
+    memory_options,
+    say,
+)
 from terntable.host.checked import CheckedSession
 from terntable.host.devices.opening import MACHINES, open_device
 from terntable.host.errors import InputError
@@ -24,6 +32,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--prompt", default="In the beginning", help="text to start from")
     parser.add_argument("--max-tokens", type=int, default=4, metavar="N", help="tokens to decode (4)")
     add_memory_options(parser)
+    add_board_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -31,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand; 0 when every byte is equal. A difference is raised as Mismatch."""
     if arguments.device not in MACHINES:
         raise InputError(f"Unknown device {arguments.device!r}; known here: {', '.join(MACHINES)}")
-    options = memory_options(arguments)
-    program = load_program(arguments.model, arguments.preset, progress=say)
+    options = memory_options(arguments) | board_options(arguments)
+    program = load_program(arguments.model, board_preset(arguments), progress=say)
     config, shape = program.config, program.shape
     ids = encode_prompt(load_tokenizer(program.tokenizer.tobytes()), arguments.prompt, shape.bos)
     room = shape.context - len(ids) - config.rows

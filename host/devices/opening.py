@@ -14,14 +14,19 @@ __all__ = ["DEVICES", "MACHINES", "open_device"]
 MACHINES = {
     "golden": "the bit-exact NumPy model of the accelerator",
     "sim": "the accelerator's RTL, Verilated, with memory behind its ports",
+    "pynq": "the accelerator on a board, through PYNQ; needs --bitfile",
 }
-DEVICES = MACHINES | {"torch": "the checkpoint itself in transformers, the reference above both"}
+DEVICES = MACHINES | {"torch": "the checkpoint itself in transformers, the reference above all"}
 
 
 def open_device(name: str, config: HardwareConfig, *, memory_bytes: int,
                 progress: Callable[[str], None] | None = None,
-                trace: Path | None = None, **timing: Any) -> Device:
-    """Open the accelerator called `name`; `progress`, `trace` and `timing` are for the simulator."""
+                trace: Path | None = None, **options: Any) -> Device:
+    """Open the accelerator called `name`; `trace` is for the simulator.
+
+    `options` are the memory's timing for the simulator, and `bitfile` with the rest of
+    :class:`terntable.host.devices.pynq_board.PynqDevice` for a board.
+    """
     if name == "golden":
         from terntable.host.devices.golden import GoldenDevice
 
@@ -30,5 +35,11 @@ def open_device(name: str, config: HardwareConfig, *, memory_bytes: int,
         # Loading Verilator's bindings costs time that other devices need not pay.
         from terntable.host.devices.simulator import SimulatorDevice
 
-        return SimulatorDevice(config, memory_bytes=memory_bytes, progress=progress, trace=trace, **timing)
+        return SimulatorDevice(config, memory_bytes=memory_bytes, progress=progress, trace=trace, **options)
+    if name == "pynq":
+        if options.get("bitfile") is None:
+            raise InputError("Device pynq needs the bitstream to load: --bitfile FILE")
+        from terntable.host.devices.pynq_board import PynqDevice
+
+        return PynqDevice(config, memory_bytes=memory_bytes, progress=progress, **options)
     raise InputError(f"Unknown device {name!r}; known: {', '.join(MACHINES)}")

@@ -114,7 +114,7 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--prompt", "a", "--model", "moon"], "Unknown model 'moon'"),
-    (["--prompt", "a", "--device", "moon"], "Unknown device 'moon'; known: golden, sim, torch"),
+    (["--prompt", "a", "--device", "moon"], "Unknown device 'moon'; known: golden, sim, pynq, torch"),
     (["--prompt", "a", "--preset", "moon"],
      "is compiled for preset nano|Unknown preset 'moon'; known: ecp5, kv260, nano, tiny, zcu104, zu3eg"),
     (["--prompt", ""], "prompt '' has no tokens"),
