@@ -20,13 +20,16 @@ from terntable.host.target import Counters, add_counters
 from terntable.hw.spec.config import HardwareConfig
 from terntable.models.shapes import Geometry
 
-__all__ = ["STALLS", "Job", "Measured", "extrapolate", "measure", "summary"]
+__all__ = ["STALLS", "Job", "Measured", "expected_cycles", "extrapolate", "measure", "summary"]
 
 #: Counters of lost cycles, by the name that a report gives them.
 STALLS = {
     "weight_stream": "word_stalls", "tables": "table_stalls", "sums_queue_full": "output_stalls",
     "sums_not_ready": "partial_stalls", "kv_data": "data_stalls", "engine": "engine_wait_cycles", "ring_full": "ring_full_cycles",
 }
+
+#: Of the ports' bytes, what memory delivers; good enough to foretell how long a simulation takes.
+_USUAL_SHARE = 0.95
 
 Progress = Callable[[str], None]
 
@@ -107,6 +110,18 @@ def measure(job: Job, open_device: Callable[[int], Device], *, progress: Progres
             kept.save(session, measured)
         kept.forget()
     return measured
+
+
+def expected_cycles(job: Job) -> float:
+    """About how many cycles all passes of a job will take together, by the analytic model."""
+    from terntable.sim.performance import estimate
+
+    shared: dict[str, Any] = {"shape": job.shape, "config": job.config, "layers": job.layers,
+                              "bytes_per_cycle": _USUAL_SHARE * job.config.beat_bytes}
+    if not job.prompt:
+        return estimate(context=job.context, rows=job.rows, **shared).cycles
+    return sum(estimate(context=first, rows=min(job.config.rows, job.prompt - first), output=first + job.config.rows >= job.prompt,
+                        **shared).cycles for first in range(0, job.prompt, job.config.rows))
 
 
 class _Kept:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from terntable.host.arguments import add_ddr_option, ddr_options, say
-from terntable.host.bench import Job, extrapolate, measure, summary
+from terntable.host.bench import Job, expected_cycles, extrapolate, measure, summary
 from terntable.host.checked import CheckedSession
 from terntable.host.device import Device
 from terntable.host.errors import InputError
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind = CheckedSession if arguments.check else Session
 
     def one(job: Job):
-        status = _Status()
+        status = _Status(expected_cycles(job))
         return measure(job, lambda size: _open(config, size, options), progress=say, resume=not arguments.fresh,
                        on_cycles=status.cycles, session_type=kind, variant=repr(sorted(options.items())))
 
@@ -125,15 +125,24 @@ def _text(result: dict[str, Any]) -> str:
 
 
 class _Status:
-    """How far a pass is, now and then, on the error stream."""
+    """How far a job is, now and then, on the error stream."""
 
     SECONDS = 20.0
 
-    def __init__(self) -> None:
-        self._start = self._said = time.monotonic()
+    def __init__(self, expected: float) -> None:
+        self._expected, self._before, self._last = expected, 0, 0
+        self._start: float | None = None
+        self._said = 0.0
 
     def cycles(self, cycles: int) -> None:
         now = time.monotonic()
+        if self._start is None:
+            self._start = self._said = now
+        if cycles < self._last:
+            self._before += self._last
+        self._last = cycles
+        done = self._before + cycles
         if now - self._said >= self.SECONDS:
             self._said = now
-            print(f"  {cycles:,} cycles of this pass, {now - self._start:.0f} s so far", file=sys.stderr, flush=True)
+            left = (now - self._start) * max(0.0, self._expected / done - 1)
+            print(f"  {done:,} of about {self._expected:,.0f} cycles, about {left / 60:.0f} min left", file=sys.stderr, flush=True)

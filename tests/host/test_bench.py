@@ -5,7 +5,11 @@ import json
 import pytest
 
 from terntable.host import roofline
+from terntable.host.bench import Job, expected_cycles
 from terntable.host.cli import main
+from terntable.host.commands import bench as bench_command
+from terntable.hw.spec.config import preset
+from terntable.models.shapes import SHAPES
 
 SHAPE = "hidden=48,intermediate=80,layers=3,heads=2,kv_heads=2,head_dim=24,vocab=100,act=silu,context=64"
 SMALL = ["bench", "--preset", "nano", "--shape", SHAPE]
@@ -74,6 +78,21 @@ def test_mistakes_are_one_sentence(capsys, words, sentence):
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1 and sentence in error[0]
+
+
+def test_progress_counts_all_passes(capsys, monkeypatch):
+    job = Job(shape=SHAPES["bitnet-0.73b"], config=preset("kv260"), context=0, rows=8, prompt=64, layers=24)
+    # docs/performance.md has what simulation says.
+    assert expected_cycles(job) == pytest.approx(19_381_240, rel=0.03)
+    now = [0.0]
+    monkeypatch.setattr(bench_command.time, "monotonic", lambda: now[0])
+    status = bench_command._Status(4_000_000)
+    for seconds, cycles in ((0, 10), (30, 500_000), (40, 600_000), (90, 400_000)):
+        now[0] = float(seconds)
+        status.cycles(cycles)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["  500,000 of about 4,000,000 cycles, about 4 min left",
+                     "  1,000,000 of about 4,000,000 cycles, about 4 min left"]
 
 
 def test_roofline(capsys, tmp_path):
