@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -240,3 +241,24 @@ def test_every_documented_command_is_used():
 def test_wrong_tcl_is_found(text, message):
     with pytest.raises(TclError, match=message):
         ran(text)
+
+
+@pytest.mark.parametrize("config,board", DESIGNS)
+def test_handoff_for_simulations_is_of_the_same_design(config, board):
+    """Cells, interfaces, address map and interrupt of the scripts, as far as the handoff tells of them."""
+    vivado, top = ran(design_tcl(config, board)), ElementTree.fromstring(simulation_hwh(config, board).encode())
+    for module in top.iter("MODULE"):
+        kind = vivado.cells[module.get("INSTANCE")]
+        assert module.get("VLNV").startswith(kind)
+        ends = {end for pair in vivado.buses for end in pair}
+        assert {f"{module.get('INSTANCE')}/{bus.get('NAME')}" for bus in module.iter("BUSINTERFACE")} \
+            == {end for end in ends if end.startswith(f"{module.get('INSTANCE')}/")}
+        nets = {pin: net[0] for net in vivado.nets for pin in net[1:]}
+        for port in module.iter("PORT"):
+            for other in port.iter("CONNECTION"):
+                here, there = f"{module.get('INSTANCE')}/{port.get('NAME')}", f"{other.get('INSTANCE')}/{other.get('PORT')}"
+                assert nets.get(here) == there or nets.get(there) == here
+    found = {(item.get("MASTERBUSINTERFACE"), item.get("ADDRESSBLOCK")):
+             (int(item.get("BASEVALUE"), 16), int(item.get("HIGHVALUE"), 16)) for item in top.iter("MEMRANGE")}
+    assert found == {("M_AXI_HPM0_FPD" if space == "zynq_ps/Data" else space.partition("/")[2], segment.rpartition("/")[2]):
+                     (base, base + size - 1) for (space, segment), (base, size) in vivado.addresses.items()}
