@@ -29,6 +29,8 @@ if {{[get_ipdefs {vlnv}] eq ""}} {{
 
 puts "{progress}drawing the block design"
 source $here/block_design.tcl
+# All cells in one synthesis run, so that its strategy is for the accelerator.
+set_property synth_checkpoint_mode None [get_files {name}.bd]
 generate_target all [get_files {name}.bd]
 make_wrapper -files [get_files {name}.bd] -import -fileset sources_1 -top
 set_property top {name}_wrapper [current_fileset]

@@ -3,6 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
+from pynqmetadata.frontends import Metadata
+from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from terntable.host.board.boards import BOARDS
 from terntable.host.board.design import clock_divisors
@@ -80,3 +82,21 @@ def test_is_labelled():
 def test_too_wide_ports():
     with pytest.raises(InputError, match="32, 64 or 128 bits wide, and those of wide are 256"):
         simulation_hwh(HardwareConfig(name="wide", beat_bytes=32))
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board.name)
+def test_pynq_reads_it(board, tmp_path):
+    """What PYNQ's own parser makes of it."""
+    path = tmp_path / "terntable.hwh"
+    path.write_text(simulation_hwh(board.config, board))
+    parsed = RuntimeMetadataParser(Metadata(input=str(path)))
+    core = parsed.ip_dict[INSTANCE]
+    assert (core["type"], core["phys_addr"], core["addr_range"]) == (VLNV, REGISTER_BASE, 0x1000)
+    assert {name: (register["address_offset"], register["size"], [
+        (field, bits["bit_offset"], bits["bit_width"]) for field, bits in register["fields"].items()])
+        for name, register in core["registers"].items()} \
+        == {word.name: (word.offset, 32, [(field.name, field.low, field.width) for field in word.fields])
+            for word in words(board.config)}
+    assert core["interrupts"]["interrupt"]["controller"] == "axi_intc_0"
+    assert parsed.interrupt_controllers["axi_intc_0"]["raw_irq"] == 121
+    assert parsed.clock_dict[0]["frequency"] == pytest.approx(250, rel=1e-4)

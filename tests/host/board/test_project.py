@@ -209,6 +209,7 @@ def test_build(board):
     assert ["get_board_parts", "-quiet", "-latest_file_version", f"{board.board_part}:*"] in calls
     assert vivado.settings["current_project"] == {"board_part": "some:board:1.1", "ip_repo_paths": "project/ip"}
     assert vivado.settings["current_fileset"]["top"] == f"terntable_{board.name}_wrapper"
+    assert vivado.settings[f"terntable_{board.name}.bd"] == {"synth_checkpoint_mode": "None"}
     written = {word.removeprefix("project/") for call in calls for word in call[1:] if call[0] in ("write_hw_platform", "file")
                or call[0].startswith("report")}
     assert set(products(board)) <= written
