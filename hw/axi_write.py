@@ -35,7 +35,7 @@ class AxiWrite(wiring.Component):
         Data; taken only when a request wants it.
     bus : Out(WritePort)
     idle : Out(1)
-        Every accepted request is written and acknowledged.
+        Every accepted request is written and acknowledged, since a cycle at least.
     error : Out(1)
         A response was not OKAY since the last reset.
     abort : In(1)
@@ -59,7 +59,7 @@ class AxiWrite(wiring.Component):
             "request": In(stream.Signature(REQUEST)),
             "i": In(stream.Signature(unsigned(8 * beat_bytes))),
             "bus": Out(WritePort(8 * beat_bytes)),
-            "idle": Out(1), "error": Out(1), "abort": In(1), "beat": Out(1),
+            "idle": Out(1, init=1), "error": Out(1), "abort": In(1), "beat": Out(1),
         })
 
     def elaborate(self, platform) -> Module:
@@ -88,8 +88,9 @@ class AxiWrite(wiring.Component):
             take.eq(free & (self.i.valid | drop)),
             issue.eq(burst.valid & burst.ready),
             done.eq(bus.bvalid),
-            self.idle.eq(~splitter.busy & (flying == 0)),
         ]
+        # What is accepted now keeps it from rising in the next cycle, when that is not in the splitter's flag yet.
+        m.d.sync += self.idle.eq(~splitter.busy & (flying == 0) & ~(self.request.valid & splitter.i.ready))
         m.d.sync += [flying.eq(flying + issue - done), dropping.eq(drop & (flying != 0))]
         with m.If(bus.awready):
             m.d.sync += bus.awvalid.eq(0)

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from terntable.hw.axi_burst import REQUEST
 from terntable.hw.half_to_float import HalfToFloat
@@ -148,18 +149,20 @@ class RowLoader(wiring.Component):
         return m
 
     def _write(self, m: Module, part: Value, wide: Value, word: Value, picked: Value, clearing: Value) -> None:
-        """A picked part of the beat: as binary32 items the whole, as FP16 ones a half of the chunk of `lanes` binary32 items."""
-        chunk, second, kept, zero = Signal(32 * self.lanes), Signal(), Signal(), Signal()
+        """A picked part of the beat, `lanes` items of binary32 or of FP16."""
+        parts = self.beat_bytes // (4 * self.lanes)
+        chunk, halves, kept, zero = Signal(32 * self.lanes), Signal(16 * self.lanes), Signal(), Signal()
         rows, address = Signal(self.rows), Signal.like(self.write_address)
         m.d.sync += [
-            chunk.eq(self.i.payload.word_select(Mux(wide, part, part >> 1), 32 * self.lanes)),
-            second.eq(part[0]), kept.eq(wide), zero.eq(clearing),
+            chunk.eq(self.i.payload.word_select(part[:exact_log2(parts)], 32 * self.lanes)),
+            halves.eq(self.i.payload.word_select(part[:exact_log2(2 * parts)], 16 * self.lanes)),
+            kept.eq(wide), zero.eq(clearing),
             rows.eq(picked), address.eq(word),
             self.write_rows.eq(rows), self.write_address.eq(address),
         ]
         for lane in range(self.lanes):
             m.submodules[f"half{lane}"] = half = HalfToFloat()
             value = Signal(32, name=f"value_{lane}")
-            m.d.comb += half.a.eq(chunk.word_select(second, 16 * self.lanes).word_select(lane, 16))
+            m.d.comb += half.a.eq(halves.word_select(lane, 16))
             m.d.sync += value.eq(Mux(zero, 0, Mux(kept, chunk.word_select(lane, 32), half.y)))
             m.d.comb += [self.write_data[lane][number].eq(value) for number in range(self.rows)]

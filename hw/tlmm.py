@@ -204,16 +204,20 @@ class Tlmm(wiring.Component):
     def _queue(self, m: Module, sums: BlockSums, issue: CellIssue) -> None:
         """Finished sums. A cell that makes some reserves its place when it comes, so that the pipe never has to stop."""
         m.submodules.queue = queue = SyncFIFOBuffered(width=len(Value.cast(self.o.p)), depth=self.queue_words)
-        reserved = Signal(range(self.queue_words + 1))
+        # Places given away, and one more if the last cell took one, which is told a cycle late.
+        reserved, fresh = Signal(range(self.queue_words + 1)), Signal()
         m.d.comb += [
-            issue.room.eq(reserved != self.queue_words),
+            issue.room.eq(reserved != Mux(fresh, self.queue_words - 1, self.queue_words)),
             queue.w_en.eq(sums.valid),
             queue.w_data.eq(Cat(sums.o[output][row][:self.sum_bits] for output in range(self.outputs) for row in range(self.rows))),
             self.o.p.eq(queue.r_data),
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += reserved.eq(reserved + (issue.o.valid & issue.o.last) - (self.o.valid & self.o.ready))
+        m.d.sync += fresh.eq(issue.o.valid & issue.o.last)
+        left = self.o.valid & self.o.ready
+        with m.If(fresh != left):
+            m.d.sync += reserved.eq(reserved + Mux(left, -1, 1))
 
 
 def _late(m: Module, value: ValueLike, cycles: int) -> Value:

@@ -101,7 +101,7 @@ class VectorUnit(wiring.Component):
         with m.If(unit.fetch):
             m.d.sync += address.eq(address + 1)
 
-        with m.If(self._issue(m, flags, flags.more & running)):
+        with m.If(self._issue(m, flags)):
             m.d.sync += [left.eq(left - 1), flags.more.eq(~flags.final), flags.final.eq(left == 2)]
 
         m.d.comb += [
@@ -127,12 +127,12 @@ class VectorUnit(wiring.Component):
                     command.eq(first), column.eq(first.offset2), unwritten.eq(words), left.eq(entering),
                     flags.norm.eq(first.mode == VecMode.NORM), flags.gated.eq(_among(first.mode, GATED)),
                     flags.from_sums.eq(_among(first.mode, FROM_SUMS)),
-                    flags.more.eq(entering != 0), flags.final.eq(entering == 1),
+                    flags.final.eq(entering == 1),
                     address.eq(Mux(first.mode == VecMode.ROPE, 0,
                                    Mux(first.mode == VecMode.ADD, first.offset2, first.offset) >> shift)),
                 ]
                 with m.If(self.command.valid):
-                    m.d.sync += [running.eq(1), fresh.eq(1)]
+                    m.d.sync += [running.eq(1), fresh.eq(1), flags.more.eq(entering != 0)]
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += settling.eq(0)
@@ -146,9 +146,9 @@ class VectorUnit(wiring.Component):
                     m.next = "IDLE"
         return m
 
-    def _issue(self, m: Module, flags: data.View, more: Value) -> Value:
+    def _issue(self, m: Module, flags: data.View) -> Value:
         """Whether a word enters, with the sums or norm weights it takes; their words are wider and feed several."""
-        norm, gated, from_sums, issue = flags.norm, flags.gated, flags.from_sums, Signal()
+        norm, gated, from_sums, more, issue = flags.norm, flags.gated, flags.from_sums, flags.more, Signal()
         unit, sum_parts, weight_parts = self.unit, self.outputs // self.lanes, self.word_bytes // (4 * self.lanes)
         sum_part, weight_part = Signal(range(max(2, sum_parts))), Signal(range(max(2, weight_parts)))
         turn = Signal(range(max(2, unit.turns)))    # a gated word stays for some cycles

@@ -48,6 +48,7 @@ class AxiWriteCycles:
         )
         self.left = self.flying = 0
         self.dropping = self.error = False
+        self.idle = True
 
     def cycle(self, pins: Mapping[str, int]) -> dict[str, int]:
         """Outputs of a cycle whose inputs are `pins` (names of INPUTS), then the clock edge.
@@ -63,7 +64,7 @@ class AxiWriteCycles:
         out = {
             "request_ready": ready,
             "i_ready": free and not drop,
-            "idle": not self.flying and (drop or not self.splitter.busy),
+            "idle": self.idle,
             "error": self.error,
             "beat": free and not drop and pins["i_valid"],
             "awvalid": self.shown is not None,
@@ -76,6 +77,8 @@ class AxiWriteCycles:
             data, strobes, last = self.data
             out |= {"wstrb": strobes, "wlast": last, **({} if data is None else {"wdata": data})}
 
+        asked = ready and bool(pins["request_valid"])
+        self.idle = not self.flying and (drop or not self.splitter.busy) and not asked
         self.dropping = drop and self.flying > 0
         self.flying += issue - pins["bvalid"]
         self.error |= bool(pins["bvalid"] and pins["bresp"])
@@ -91,5 +94,5 @@ class AxiWriteCycles:
             self.shown = self.splitter.offered
             self.left = self.shown[1]
         self.splitter.edge(taken=issue, drop=drop, request=(pins["request_address"], pins["request_beats"])
-                           if ready and pins["request_valid"] else None)
+                           if asked else None)
         return {name: int(value) for name, value in out.items()}
