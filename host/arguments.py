@@ -79,8 +79,6 @@ def board_options(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.bitfile is not None or arguments.clock_mhz is not None:
             raise InputError(f"--bitfile and --clock-mhz are for device pynq, not {arguments.device}")
         return {}
-    if arguments.bitfile is None:
-        raise InputError("Device pynq needs the bitstream to load: --bitfile FILE")
     if arguments.clock_mhz is None:
         return {"bitfile": arguments.bitfile}
     if not 1 <= arguments.clock_mhz <= 1000:
@@ -89,8 +87,8 @@ def board_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def board_preset(arguments: argparse.Namespace) -> str | None:
-    """The preset that was named, or else that of the bitstream, if there is one."""
-    if arguments.preset is not None or arguments.bitfile is None:
+    """The preset that was named, or else that of a board's bitstream, if it is one."""
+    if arguments.preset is not None or arguments.device != "pynq":
         return arguments.preset
     from terntable.host.board.bitfile import preset_of
 

@@ -88,10 +88,10 @@ class Session:
         from terntable.host.devices.opening import open_device
         from terntable.host.models import load_program
 
-        if device == "pynq" and preset is None and options.get("bitfile") is not None:
+        if device == "pynq" and preset is None:
             from terntable.host.board.bitfile import preset_of
 
-            preset = preset_of(options["bitfile"])
+            preset = preset_of(options.get("bitfile"))
         program = load_program(model, preset, shortlist=head == "two-stage", progress=progress)
         opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress,
                              **options)

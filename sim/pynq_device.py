@@ -55,19 +55,29 @@ class SimulatedBoard(Device):
     @contextmanager
     def active(self) -> Iterator["SimulatedBoard"]:
         """Be PYNQ's active device for a while, and close in the end."""
-        clocks = pynq.ps.Clocks
+        clocks, controllers = pynq.ps.Clocks, pynq.interrupt._InterruptController
+        before, lines = getattr(Device, "_active_device", None), dict(controllers._uio_devices)
+
+        def forget() -> None:
+            # PYNQ keeps what it found out about one board for the next.
+            controllers._controllers.clear()
+            controllers._uio_devices.clear()
+            if hasattr(clocks, "_real_instance"):
+                del clocks._real_instance
+
         try:
+            forget()
             Device.active_device = self
             if not hasattr(clocks, "set_device"):
                 # PYNQ 3 looks at the machine that Python runs on.
                 clocks._real_instance = pynq.ps._ClocksUltrascale()
             yield self
         finally:
-            for owner, name in ((Device, "_active_device"), (clocks, "_real_instance")):
-                if hasattr(owner, name):
-                    delattr(owner, name)
-            pynq.interrupt._InterruptController._uio_devices.clear()
-            pynq.interrupt._InterruptController._controllers.clear()
+            forget()
+            controllers._uio_devices.update(lines)
+            del Device._active_device
+            if before is not None:
+                Device.active_device = before
             self.bus.simulator.close()
 
     def read_registers(self, address: int, length: int) -> bytes:

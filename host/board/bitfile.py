@@ -11,17 +11,19 @@ from terntable.hw.spec.registers import geometry_of
 __all__ = ["preset_of"]
 
 
-def preset_of(bitfile: Path | str) -> str:
+def preset_of(bitfile: Path | str | None) -> str:
     """Name of the preset. A file name such as ``terntable_kv260.bit`` says it; otherwise the bitstream is loaded to look.
 
     Raises
     ------
     InputError
-        Several presets have that geometry, or none; the sentence lists them.
+        Several presets have that geometry, or none; the sentence lists them. Or no bitstream was named.
     DeviceError
         The bitstream cannot be loaded.
 
     """
+    if bitfile is None:
+        raise InputError("Device pynq needs the bitstream to load: --bitfile FILE")
     for word in reversed(re.split(r"[_.\s-]", Path(bitfile).stem)):
         if word in PRESETS:
             return word
