@@ -39,6 +39,7 @@ def write_project(config: HardwareConfig, board: Board, folder: Path) -> Iterato
         path.write_text(text)
         yield path
 
+    # All but the Verilog, and the ports above, needs no Amaranth.
     from terntable.hw.verilog import top
 
     path = folder / f"{NAME}.v"

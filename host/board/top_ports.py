@@ -35,6 +35,7 @@ class Bus:
 
 def top_ports(config: HardwareConfig) -> dict[str, TopPort]:
     """All ports by name, also the clock and the active-high reset, which Amaranth adds."""
+    # Only a project needs Amaranth.
     from amaranth.lib.wiring import Out
 
     from terntable.hw.accelerator import Accelerator
