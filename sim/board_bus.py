@@ -24,6 +24,9 @@ _PLL = 45 << 8
 _CLOCKS = {_CRL + 0x20: _PLL, _CRL + 0x30: _PLL, _CRF + 0x20: _PLL, _CRF + 0x2C: _PLL, _CRF + 0x38: _PLL,
            **{_CRL + 0xC0 + 4 * n: 1 << 24 | 1 << 16 | 15 << 8 for n in range(4)}}
 
+#: Pages of registers that only hold what is written: clocks, and the widths of the processor's ports to the fabric.
+_PAGES = {page << 12 for page in (0xFF5E0, 0xFD1A0, 0xFD615, 0xFF419, 0xFD360, 0xFD370, 0xFD380, 0xFD390, 0xFD3A0, 0xFF9B0)}
+
 
 class BoardBus:
     """Registers by address. Time passes in accesses and in :meth:`run`; threads take turns.
@@ -110,11 +113,10 @@ class BoardBus:
         return self.interrupts is not None and 0 <= address - self.interrupts < 0x20
 
     def _known(self, address: int) -> int:
-        for base in (_CRL, _CRF):
-            if 0 <= address - base < 0x100:
-                self._words.setdefault(address, 0)
-                return address
-        raise SimulatorError(f"Nothing answers at address {address:#x}")
+        if address & ~0xFFF not in _PAGES:
+            raise SimulatorError(f"Nothing answers at address {address:#x}")
+        self._words.setdefault(address, 0)
+        return address
 
 
 class ContiguousMemory:

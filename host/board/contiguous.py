@@ -81,8 +81,7 @@ class ContiguousPool:
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kind: np.dtype[Any] = np.dtype(dtype)
         count = math.prod(shape) * kind.itemsize
-        whole = self._whole(count)
-        base = int(whole.device_address)
+        whole, base = self._whole(count)
         start = (_PHASES[self._count % len(_PHASES)] - base) % STAGGER
         if base % ALIGNMENT or not self._opened.handoff.reaches(base + start, max(count, 1)):
             whole.freebuffer()
@@ -98,10 +97,13 @@ class ContiguousPool:
         buffer.flush()
         return buffer
 
-    def _whole(self, count: int) -> Any:
+    def _whole(self, count: int) -> tuple[Any, int]:
+        """A buffer of PYNQ's with room to stagger, and its address."""
         try:
             # Cached, for the host writes weights and reads logits through it; flush and invalidate do the rest.
-            return import_pynq().allocate((count + STAGGER,), np.uint8, target=self._opened.overlay.device, cacheable=1)
+            whole = import_pynq().allocate((count + STAGGER,), np.uint8, target=self._opened.overlay.device, cacheable=1)
+            # A board on the network says only here that it had no memory.
+            return whole, int(whole.device_address)
         except Exception as error:
             memory = self._memory()
             state = f"{memory[1]:,} of its {memory[0]:,} bytes of contiguous memory are free" if memory else \
