@@ -79,7 +79,7 @@ class AttentionValues(wiring.Component):
         # Sums of a plane, in distributed memory; a word has its place from when it is asked for.
         m.submodules.sums = memory = Memory(shape=sizes.word, depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        free, level = Signal(range(depth + 1), init=depth), Signal(range(depth + 1))
+        free, level, some = Signal(range(depth + 1), init=depth), Signal(range(depth + 1)), Signal()    # some: level is not 0
         asked, popped = self.unload & self.useful, Signal()
         m.d.comb += [
             self.room.eq(free != 0),
@@ -87,31 +87,36 @@ class AttentionValues(wiring.Component):
             *(write.data[lane][row].eq(self.columns[lane][row]) for lane in range(lanes) for row in rows),
         ]
         m.d.sync += [
-            free.eq(free - asked + popped), level.eq(level + write.en - popped),
             write.addr.eq(write.addr + write.en), read.addr.eq(read.addr + popped),
         ]
+
+        with m.If(asked != popped):
+            m.d.sync += free.eq(free + Mux(popped, 1, -1))
+        with m.If(write.en != popped):
+            m.d.sync += [level.eq(level + Mux(popped, -1, 1)), some.eq(~popped | (level != 1))]
 
         # Columns, one by one.
         Token = data.StructLayout({"second": unsigned(1), "whole": unsigned(1), "last": unsigned(1)})
         token, valid = Signal(Token), Signal()
-        lane, left, second = Signal(range(lanes)), Signal.like(self.job.head_words), Signal()
+        lane, left, second, ending = Signal(range(lanes)), Signal.like(self.job.head_words), Signal(), Signal()
+        alone = self.job.head_words == 1
         m.d.comb += [
             self.en.eq(~self.o.valid | self.o.ready),
-            valid.eq((level != 0) & (self.factored & (1 << second)).any() & ~self.hold),
+            valid.eq(some & (self.factored & (1 << second)).any() & ~self.hold),
             token.whole.eq(lane == lanes - 1),
             token.second.eq(second),
-            token.last.eq(token.whole & (left == 1) & (second | ~self.job.paired)),
+            token.last.eq(token.whole & ending & (second | ~self.job.paired)),
             popped.eq(valid & self.en & token.whole),
             *(self.column[row].eq(Cat(read.data[n][row] for n in range(lanes)).word_select(lane, sizes.sum_bits)) for row in rows),
         ]
         with m.If(valid & self.en):
             m.d.sync += lane.eq(Mux(token.whole, 0, lane + 1))
             with m.If(token.whole):
-                m.d.sync += left.eq(left - 1)
-                with m.If(left == 1):
-                    m.d.sync += [left.eq(self.job.head_words), second.eq(1)]
+                m.d.sync += [left.eq(left - 1), ending.eq(left == 2)]
+                with m.If(ending):
+                    m.d.sync += [left.eq(self.job.head_words), second.eq(1), ending.eq(alone)]
         with m.If(self.start):
-            m.d.sync += [left.eq(self.job.head_words), second.eq(0)]
+            m.d.sync += [left.eq(self.job.head_words), second.eq(0), ending.eq(alone)]
 
         with m.If(self.en):
             due = register(m, token, name="due", cycles=AttentionConvert.FLOAT)

@@ -18,7 +18,8 @@ __all__ = ["LEAVES", "TABLE", "counts", "main", "table"]
 TABLE = Path(__file__).with_name("resources.json")
 
 #: Those that are many in an instance, and quick to synthesise.
-LEAVES = ("tlmm", "int8", "float_add", "float_mul", "float_from_int", "float_to_int")
+LEAVES = ("tlmm", "gear", "builder", "lane_pair", "int8", "float_add", "float_mul", "float_from_int", "float_to_int",
+          "float_to_fixed", "float_exp", "float_reciprocal", "exp2")
 
 
 def counts(leaf: str) -> Counts:
