@@ -11,7 +11,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from pynq.remote import buffer_pb2, buffer_pb2_grpc, gpio_pb2_grpc, mmio_pb2, mmio_pb2_grpc, remote_device_pb2, remote_device_pb2_grpc
+from pynq.remote import (
+    buffer_pb2,
+    buffer_pb2_grpc,
+    gpio_pb2_grpc,
+    mmio_pb2,
+    mmio_pb2_grpc,
+    remote_device_pb2,
+    remote_device_pb2_grpc,
+)
 
 from terntable.hw.spec.config import PRESETS, HardwareConfig, preset
 from terntable.hw.spec.ip import REGISTER_BASE

@@ -17,14 +17,17 @@ from terntable.host.arguments import (
     say,
 )
 from terntable.host.checked import CheckedSession
+from terntable.host.device import Device
 from terntable.host.devices.opening import DEVICES, open_device
+from terntable.host.devices.recording import RecordingDevice
 from terntable.host.errors import InputError
 from terntable.host.generate import Step, generate
 from terntable.host.loaded import memory_needed
 from terntable.host.models import find_model, load_program
+from terntable.host.program import Program
 from terntable.host.report import Report
 from terntable.host.sampling import Sampling
-from terntable.host.session import Session
+from terntable.host.session import HEADS, Session
 from terntable.host.target import Target
 from terntable.host.text import encode_prompt, load_tokenizer
 from terntable.quant.huggingface import read_config
@@ -41,6 +44,8 @@ def add_parser(commands) -> None:
     prompt.add_argument("--prompt", help="text to continue")
     prompt.add_argument("--prompt-tokens", metavar="IDS",
                         help="token ids instead of a text, as 0,17,4; nothing is put before them")
+    parser.add_argument("--head", choices=HEADS, default="exact",
+                        help="exact, or two-stage: a ternary shortlist first, which may miss the likeliest token (exact)")
     parser.add_argument("--max-tokens", type=int, default=32, metavar="N", help="most new tokens (32)")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
                         help="0 takes the likeliest token (0)")
@@ -54,6 +59,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--check", action="store_true", help="compare every pass with the golden model")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="waveform of the run (device sim)")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write down all that passes between host and device")
     add_memory_options(parser)
     add_board_options(parser)
     parser.set_defaults(run=run)
@@ -82,8 +88,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str, Any]) -> int:
     from terntable.host.devices.torch_reference import TorchTarget
 
+    if arguments.record is not None:
+        raise InputError("--record is of a device that runs a compiled program, which torch does not")
     if arguments.check:
         raise InputError("--check compares bytes of a compiled program, which device torch does not run")
+    if arguments.head != "exact":
+        raise InputError(f"Device torch has an exact head only, not {arguments.head}")
     if arguments.preset is not None:
         raise InputError(f"--preset {arguments.preset} has no meaning for device torch")
     path = find_model(arguments.model)
@@ -101,19 +111,23 @@ def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str,
 
 
 def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[str, Any]) -> int:
-    program = load_program(arguments.model, board_preset(arguments), progress=say)
+    program = load_program(arguments.model, board_preset(arguments), shortlist=arguments.head == "two-stage", progress=say)
     shape = program.shape
     prompt = _Prompt(arguments, program.tokenizer.tobytes(), shape.bos, shape.eos)
     prompt.check(shape.vocab, shape.context)
     kind = CheckedSession if arguments.check else Session
-    with open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say,
-                     **options) as device:
-        with kind(device, program) as session:
+    with _open(arguments, program, options) as device:
+        with kind(device, program, head=arguments.head) as session:
             status = _Status()
             session.on_cycles = status.cycles
             report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, on_board=device.name == "pynq",
                             beat_bytes=program.config.beat_bytes)
             return _run(session, prompt, arguments, sampling, report, status=status)
+
+
+def _open(arguments: argparse.Namespace, program: Program, options: dict[str, Any]) -> Device:
+    device = open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say, **options)
+    return device if arguments.record is None else RecordingDevice(device, arguments.record)
 
 
 def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling, report: Report,

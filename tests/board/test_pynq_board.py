@@ -10,6 +10,8 @@ from terntable.host.board.driver import TerntableIP
 from terntable.host.checked import CheckedSession
 from terntable.host.cli import main
 from terntable.host.devices.pynq_board import PynqDevice
+from terntable.host.devices.recording import ReplayDevice
+from terntable.host.models import load_program
 from terntable.host.session import Session
 from terntable.hw.spec.registers import IDENT, VERSION
 from tests.board.conftest import PROMPT, TOKENS
@@ -69,9 +71,11 @@ def test_driver_of_a_plain_overlay(board, bitfile, program):
         core.write_register("rows", 1 << 32)
 
 
-def test_command_line(board, bitfile, checkpoint, expected, capsys):
+def test_command_line(board, bitfile, checkpoint, expected, capsys, tmp_path):
     assert main(["generate", "--model", str(checkpoint), "--device", "pynq", "--bitfile", str(bitfile), "--prompt", PROMPT,
-                 "--max-tokens", str(TOKENS), "--json", "--check"]) == 0
+                 "--max-tokens", str(TOKENS), "--json", "--check", "--record", str(tmp_path / "board.jsonl")]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["text"] == expected and result["device"] == "pynq" and result["equal_to_golden"]
+    with ReplayDevice(tmp_path / "board.jsonl") as replay, CheckedSession(replay, load_program(str(checkpoint), "nano")) as session:
+        assert "".join(session.generate(PROMPT, TOKENS)) == expected
     assert result["clock_hz"] == 249_997_500 and result["cycles"] > 1000

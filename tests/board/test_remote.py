@@ -45,13 +45,15 @@ def server(program, address):
 @pytest.fixture
 def remotely(tmp_path, bitfile, checkpoint, address):
     """Runs a session's body in a process, with a copy of PYNQ: it keeps what it knows of a board in its own folder."""
-    shutil.copytree(Path(pynq.__file__).parent, tmp_path / "pynq", ignore=shutil.ignore_patterns("__pycache__", "notebooks", "tests"))
+    unneeded = shutil.ignore_patterns("__pycache__", "notebooks", "tests")
+    shutil.copytree(Path(pynq.__file__).parent, tmp_path / "pynq", ignore=unneeded)
+    told = {"PYNQ_REMOTE_DEVICES": address, "TERNTABLE_BUILD": str(tmp_path)}
 
     def run(body):
         path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
         done = subprocess.run([sys.executable, "-W", "ignore", "-c", OPENED.format(body=body), str(bitfile), str(checkpoint)],
                               capture_output=True, text=True, timeout=60, cwd=tmp_path,
-                              env=os.environ | {"PYTHONPATH": path, "PYNQ_REMOTE_DEVICES": address, "TERNTABLE_BUILD": str(tmp_path)})
+                              env=os.environ | told | {"PYTHONPATH": path})
         assert done.returncode == 0, done.stderr
         return done.stdout
 
