@@ -65,7 +65,7 @@ class OpenedOverlay:
         # Importing it binds it.
         from terntable.host.board.driver import TerntableIP
 
-        device = self._device(pynq)
+        device = self.find_device(pynq)
         self.remote: bool = device.has_capability("REMOTE")
         with explained(f"{bitfile} cannot be loaded"):
             self.overlay = pynq.Overlay(str(bitfile), device=device)
@@ -93,7 +93,8 @@ class OpenedOverlay:
             raise DeviceError(f"{what} failed: {type(error).__name__}: {error}") from error
 
     @staticmethod
-    def _device(pynq: Any) -> Any:
+    def find_device(pynq: Any) -> Any:
+        """PYNQ's active device; DeviceError when it finds none."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
