@@ -37,6 +37,7 @@ class Device(ABC):
     config : the instance.
     clock_hz : what its cycles are converted with, None where time has no meaning.
     reads_back : whether a loaded program is read back and compared, since something on the way may fail.
+    board : what a board calls itself; None where there is none, so that cycles are simulated and the clock is assumed.
 
     """
 
@@ -44,6 +45,7 @@ class Device(ABC):
     config: HardwareConfig
     clock_hz: int | None
     reads_back: bool = False
+    board: str | None = None
 
     @abstractmethod
     def allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:

@@ -120,7 +120,7 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
         with kind(device, program, head=arguments.head) as session:
             status = _Status()
             session.on_cycles = status.cycles
-            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, on_board=device.name == "pynq",
+            report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, on_board=device.board is not None,
                             beat_bytes=program.config.beat_bytes)
             return _run(session, prompt, arguments, sampling, report, status=status)
 

@@ -19,6 +19,9 @@ from terntable.hw.spec.registers import STATUS_BUSY, STATUS_DONE, STATUS_ERROR
 
 __all__ = ["PynqDevice"]
 
+#: What a device of `terntable.sim` calls itself.
+SIMULATED = "simulated"
+
 #: Between two looks at the status, in seconds: well below a pass, and long enough not to take the memory's time.
 POLL_SECONDS = 50e-6
 #: The longest sleep on an interrupt before the status is looked at all the same.
@@ -57,6 +60,8 @@ class PynqDevice(Device):
         if progress is not None:
             progress(f"Loading {bitfile}")
         self._opened = OpenedOverlay(Path(bitfile))
+        found = str(self._opened.overlay.device.name)
+        self.board = None if found == SIMULATED else found
         self.check_identity()
         self.clock_hz = set_clock(self._opened, clock_hz or config.clock_hz)
         # A pass of whoever had the board before may still run.

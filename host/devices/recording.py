@@ -64,6 +64,7 @@ class RecordingDevice(Device):
     def __init__(self, device: Device, path: Path) -> None:
         self.inner = device
         self.name, self.config, self.clock_hz, self.reads_back = device.name, device.config, device.clock_hz, device.reads_back
+        self.board = device.board
         self._file = path.open("w")
         self._sent: dict[int, int] = {}
         self._note({"op": "open", "device": device.name, "clock_hz": device.clock_hz, "reads_back": device.reads_back,
