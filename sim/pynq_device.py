@@ -57,6 +57,7 @@ class SimulatedBoard(Device):
         """Be PYNQ's active device for a while, and close in the end."""
         clocks, controllers = pynq.ps.Clocks, pynq.interrupt._InterruptController
         before, lines = getattr(Device, "_active_device", None), dict(controllers._uio_devices)
+        instance = getattr(clocks, "_real_instance", None)
 
         def forget() -> None:
             # PYNQ keeps what it found out about one board for the next.
@@ -78,6 +79,8 @@ class SimulatedBoard(Device):
             del Device._active_device
             if before is not None:
                 Device.active_device = before
+            if instance is not None:
+                clocks._real_instance = instance
             self.bus.simulator.close()
 
     def read_registers(self, address: int, length: int) -> bytes:

@@ -123,6 +123,6 @@ class PynqDevice(Device):
     def _pause(self, left: float) -> None:
         if self._line is None:
             time.sleep(POLL_SECONDS)
-        elif not self._line.wait(min(left, NAP_SECONDS)) and self._ended():
-            # It ended and nobody was told: the interrupt is wired, but does not come.
+        elif not self._line.wait(min(left, NAP_SECONDS)) and self._ended() and not self._line.wait(NAP_SECONDS):
+            # It ended, perhaps as the nap did, and still nobody was told: the interrupt is wired, but does not come.
             self._line = None

@@ -1,6 +1,7 @@
 """From `Overlay(...)` to text: unmodified PYNQ drives the Verilated accelerator, and the text is the golden model's."""
 
 import json
+from importlib.metadata import entry_points
 
 import numpy as np
 import pynq
@@ -69,6 +70,12 @@ def test_driver_of_a_plain_overlay(board, bitfile, program):
     assert "status = Register(busy=0" in repr(core.register_map)
     with pytest.raises(ValueError, match="Register rows has 32 bits, 0x100000000 does not fit"):
         core.write_register("rows", 1 << 32)
+
+
+def test_any_overlay_finds_the_driver():
+    """PYNQ imports what is registered here before it binds drivers."""
+    registered = {point.name: point for point in entry_points(group="pynq.lib")}
+    assert registered["terntable"].load().TerntableIP is TerntableIP
 
 
 def test_command_line(board, bitfile, checkpoint, expected, capsys, tmp_path):
