@@ -45,6 +45,7 @@ class Job:
     prompt : tokens of a prompt, run in full passes to its first new token; 0 for one pass.
     layers : layers to simulate.
     seed : of weights, tokens and cache.
+    head : "exact" or "two-stage".
 
     """
 
@@ -55,6 +56,7 @@ class Job:
     prompt: int = 0
     layers: int
     seed: int = 1
+    head: str = "exact"
 
     @property
     def slots(self) -> int:
@@ -90,10 +92,12 @@ def measure(job: Job, open_device: Callable[[int], Device], *, progress: Progres
     variant : what else distinguishes runs, such as the timing of memory.
 
     """
-    program = random_program(job.shape, job.config, context=job.slots, layers=job.layers, seed=job.seed, progress=progress)
+    program = random_program(job.shape, job.config, context=job.slots, layers=job.layers, seed=job.seed, progress=progress,
+                             shortlist=job.head == "two-stage")
     measured = Measured(job)
     tokens = np.random.default_rng(job.seed).integers(0, job.shape.vocab, max(job.prompt, job.rows))
-    with open_device(memory_needed(program)) as device, session_type(device, program, progress=progress) as session:
+    with (open_device(memory_needed(program)) as device,
+          session_type(device, program, progress=progress, head=job.head) as session):
         session.on_cycles = on_cycles
         if not job.prompt:
             session.restore(random_cache(program.kv, job.context, job.seed), job.context)
@@ -116,7 +120,7 @@ def expected_cycles(job: Job) -> float:
     """About how many cycles all passes of a job will take together, by the analytic model."""
     from terntable.sim.performance import estimate
 
-    shared: dict[str, Any] = {"shape": job.shape, "config": job.config, "layers": job.layers,
+    shared: dict[str, Any] = {"shape": job.shape, "config": job.config, "layers": job.layers, "head": job.head,
                               "bytes_per_cycle": _USUAL_SHARE * job.config.beat_bytes}
     if not job.prompt:
         return estimate(context=job.context, rows=job.rows, **shared).cycles
@@ -177,7 +181,8 @@ def summary(job: Job, totals: dict[str, Any], *, layers: int, simulated: list[in
            f"last {simulated[-1] - simulated[0]} added") if extrapolated else "whole model"
     seconds = cycles / clock
     return {
-        "shape": job.shape.name, "preset": job.config.name, "context": job.context if not job.prompt else 0, "prompt": job.prompt,
+        "shape": job.shape.name, "preset": job.config.name, "head": job.head,
+        "context": job.context if not job.prompt else 0, "prompt": job.prompt,
         "cycles": round(cycles), "clock_hz": clock, "rows": job.rows,
         "tokens_per_second": None if job.prompt else job.rows / seconds, "ttft_seconds": seconds if job.prompt else None,
         "ddr_bytes_read": round(totals["stream_bytes"] + totals["read_bytes"]), "ddr_bytes_written": round(totals["write_bytes"]),

@@ -4,6 +4,7 @@ A pass is a chain of steps. A step that takes words of the weight stream runs at
 that of the ports when it is empty; in any other step the ring fills. Keys and values take their share of the ports.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -22,6 +23,8 @@ from terntable.hw.spec.layout import (
     head_words,
     matmul_cells,
     round_up,
+    shortlist_outputs,
+    shortlist_size,
 )
 from terntable.hw.spec.program import ScalarKind, ScaleOf, VecMode
 from terntable.hw.vector import VectorUnit
@@ -35,6 +38,10 @@ DISPATCH, READ, WRITE = 4, 110, 90
 
 #: From a matrix's start to its first cell, and from its last cell to the sums' first use.
 ENGINE_FILL, ENGINE_DRAIN = 60, 20
+
+#: From a read of a candidate to its beat, while there is no weight stream; such reads on their way on a port; and cycles from the
+#: first to the last part of the head that they do not hide.
+LATENCY, OUTSTANDING, GATHER = 60, 4, 300
 
 
 @dataclass
@@ -89,7 +96,7 @@ class _Pass:
 
 def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int = 1, output: bool = True,
              layers: int | None = None, bytes_per_cycle: float | None = None, overlap: bool = True,
-             cell_words: float = FRAME_WORDS / FRAME_CELLS) -> Estimate:
+             cell_words: float = FRAME_WORDS / FRAME_CELLS, head: str = "exact") -> Estimate:
     """A pass of `rows` rows after `context` committed tokens.
 
     Parameters
@@ -99,6 +106,7 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     bytes_per_cycle : what memory delivers to all ports together; by default what the ports can take.
     overlap : lanes and attention work beside the engine, as they do; else after it.
     cell_words : words of the weight stream that a cell takes; another number is another format than the machine's.
+    head : "exact" or "two-stage".
 
     """
     rate = min(config.beat_bytes, bytes_per_cycle or config.beat_bytes)
@@ -110,8 +118,10 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
         "qkv": (shape.qkv, hidden), "o": (hidden, width), "gate_up": (2 * inner, hidden), "down": (hidden, inner)}.items()}
     words = {name: round(count * cell_words) for name, count in cells.items()}
     norms = 2 * gamma_words(hidden, config) + gamma_words(width, config) + gamma_words(inner, config)
-    head = head_words(hidden, shape.vocab, config) if output else 0
-    run = _Pass(config, rate, (layers * (sum(words.values()) + norms) + gamma_words(hidden, config) + head) * config.word_bytes)
+    outputs = shortlist_outputs(shape.vocab, config)
+    listed = matmul_cells(hidden, outputs, config)
+    last = 0 if not output else round(listed * cell_words) if head == "two-stage" else head_words(hidden, shape.vocab, config)
+    run = _Pass(config, rate, (layers * (sum(words.values()) + norms) + gamma_words(hidden, config) + last) * config.word_bytes)
     vector = _vector(config.rows, config.lanes, config.word_bytes, config.outputs, config.glu_units)
     scalar = ScalarUnit(rows=config.rows, slots=config.max_heads + 4)
     gate = VecMode.GLU_SILU if shape.act == "silu" else VecMode.GLU_RELU2
@@ -157,8 +167,13 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
         norm(inner)
         matrix("down", VecMode.ADD, hidden, 1)
     norm(hidden)
-    if output:
-        run.step("head", head * WORD_BEATS, words=head)
+    if output and head == "two-stage":
+        size, beats = shortlist_size(config), 1 + -(-hidden // config.beat_bytes)
+        run.step("shortlist", max(listed + ENGINE_FILL, rows * _scoring(outputs, size)) + READ, words=last, data=4 * outputs)
+        gathered = rows * size * beats
+        run.step("head", GATHER + gathered * max(2.0, LATENCY / (OUTSTANDING * config.ports)), data=gathered * config.beat_bytes)
+    elif output:
+        run.step("head", last * WORD_BEATS, words=last)
     return run.result
 
 
@@ -172,6 +187,12 @@ def ring_words(shape: Geometry, config: HardwareConfig, *, context: int, rows: i
     endless = replace(config, ring_words=1 << 30)
     deepest = estimate(shape, endless, context=context, rows=rows, bytes_per_cycle=bytes_per_cycle).deepest
     return -(-int(deepest) // config.word_bytes)
+
+
+def _scoring(outputs: int, size: int) -> float:
+    """Cycles of a row's scores: one each, and the way of those that enter the list, half of it on the average."""
+    entered = size * (1 + math.log(max(1.0, outputs / size)))
+    return outputs + entered * (size / 2 + 3)
 
 
 @cache

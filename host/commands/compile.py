@@ -18,6 +18,7 @@ def add_parser(commands) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE",
                         help="file to write, ending in .safetensors")
     parser.add_argument("--preset", help="hardware configuration, see `terntable presets` (tiny)")
+    parser.add_argument("--shortlist", action="store_true", help="add what the two-stage head needs")
     parser.set_defaults(run=run)
 
 
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     if output.suffix != ".safetensors" or output.is_dir():
         raise InputError(f"The output must be a file that ends in .safetensors, not {output}")
-    program = load_program(arguments.model, arguments.preset, progress=say)
+    program = load_program(arguments.model, arguments.preset, shortlist=arguments.shortlist, progress=say)
     try:
         program.save(output)
     except OSError as error:

@@ -41,6 +41,8 @@ def _print(lines: list[str]) -> int:
 def _model(program: Program) -> list[tuple[str, str]]:
     s, config, kv = program.shape, program.config, program.kv
     weights, head = program.stream_words * config.word_bytes, program.head_words * config.word_bytes
+    shortlist = program.shortlist_words * config.word_bytes
+    listed = f", or {shortlist:,} for the shortlist" if shortlist else ""
     slot = kv.slot_bytes
     least = weights + head + program.embed_stride + rope_stride(s.head_dim, config)
     beats = WORD_BEATS * (program.stream_words + program.head_words)
@@ -48,7 +50,7 @@ def _model(program: Program) -> list[tuple[str, str]]:
         ("model", f"{s.name}, {s.parameters:,} parameters, {program.weights:,} of them ternary"),
         ("shape", f"{s.layers} layers, hidden {s.hidden}, intermediate {s.intermediate}, {s.heads} heads of "
                   f"{s.head_dim}, {s.kv_heads} key-value heads, vocabulary {s.vocab}, context {s.context}"),
-        ("weight stream", f"{weights:,} bytes a pass, and {head:,} for the head"),
+        ("weight stream", f"{weights:,} bytes a pass, and {head:,} for the head" + listed),
         ("padding of ternary weights", f"{program.padding_share:.2%}"),
         ("tables", f"embedding {program.embed.size:,} bytes, rotary {program.rope.size:,}, "
                    f"descriptors {program.program.size:,}"),

@@ -30,6 +30,18 @@ def test_a_pass_equals_golden(capsys):
     assert result["tokens_per_second"] == pytest.approx(3 * result["clock_hz"] / result["cycles"])
 
 
+def test_two_stages_equal_golden(capsys):
+    """With fewer bytes than the exact head, and with the same bytes for rows that want nothing of it."""
+    result = bench(capsys, "--context", "20", "--rows", "3", "--check", "--head", "two-stage")
+    assert result["head"] == "two-stage" and result["equal_to_golden"]
+    exact = bench(capsys, "--context", "20", "--rows", "3")
+    assert exact["head"] == "exact"
+    assert result["bytes_by_use"]["stream"] < exact["bytes_by_use"]["stream"]
+    # A beat of a scale and three of columns for each of sixteen candidates, and a scale for each output of the shortlist.
+    assert result["bytes_by_use"]["read"] - exact["bytes_by_use"]["read"] == 3 * 16 * (1 + 3) * 16 + 100 * 4
+    assert result["busy"].keys() == exact["busy"].keys() and result["stalls"].keys() == exact["stalls"].keys()
+
+
 def test_extrapolation_is_near_the_whole(capsys):
     whole = bench(capsys, "--context", "20", "--ddr", "fixed")
     part = bench(capsys, "--context", "20", "--ddr", "fixed", "--layers", "2")
@@ -71,6 +83,7 @@ def test_a_prompt_goes_on_where_it_was_cut(capsys, monkeypatch, tmp_path):
     (["--prompt", "8", "--rows", "2"], "--rows is for one pass"),
     (["--layers", "25"], "--layers must be 2 to 24"),
     (["--ddr", "foo"], "Unknown memory 'foo'"),
+    (["--head", "foo"], "invalid choice: 'foo' (choose from"),
     (["--threads", "3"], "--threads must be 1 or 2, not 3"),
     (["--preset", "tiny"], "hidden size is 1536, but preset tiny holds 256"),
 ])

@@ -95,6 +95,19 @@ def test_compile_info_and_lists(terntable, checkpoint, tmp_path):
     assert "nano" in terntable("presets")[1] and "torch" in terntable("devices")[1]
 
 
+def test_a_shortlist_is_compiled_and_used(terntable, checkpoint, tmp_path):
+    """From a file that has one, and from a directory, which is then compiled with one."""
+    file, plain = tmp_path / "listed.safetensors", tmp_path / "plain.safetensors"
+    assert terntable("compile", checkpoint, "-o", file, "--preset", "nano", "--shortlist")[0] == 0
+    assert terntable("compile", checkpoint, "-o", plain, "--preset", "nano")[0] == 0
+    assert "for the shortlist" in terntable("info", file)[1] and "for the shortlist" not in terntable("info", plain)[1]
+    words = ("--prompt", "In the", "--max-tokens", 5, "--json", "--preset", "nano")
+    results = [json.loads(terntable("generate", "--model", model, *words, "--head", head, *more)[1])
+               for model, head, more in ((file, "two-stage", ["--check"]), (checkpoint, "two-stage", []), (file, "exact", []))]
+    assert results[0]["tokens"] == results[1]["tokens"] and results[0]["equal_to_golden"]
+    assert results[0]["ddr_bytes_read"] == results[1]["ddr_bytes_read"] != results[2]["ddr_bytes_read"]
+
+
 def test_verify_device_finds_equal_and_different_devices(terntable, compiled, monkeypatch):
     words = ("verify-device", "--model", compiled, "--device", "golden", "--max-tokens", 2)
     status, out, _ = terntable(*words)
@@ -143,6 +156,9 @@ def test_verify_device_finds_equal_and_different_devices(terntable, compiled, mo
     (["--prompt-tokens", "9" * 30], "Token id 9"),
     (["--prompt", "a", "--device", "torch"], "torch runs a Hugging Face directory"),
     (["--prompt", "a", "--device", "torch", "--check"], "which device torch does not run"),
+    (["--prompt", "a", "--device", "torch", "--head", "two-stage"], "torch has an exact head only, not two-stage"),
+    (["--prompt", "a", "--head", "two-stage"], "is compiled without a shortlist, which the two-stage head needs"),
+    (["--prompt", "a", "--head", "moon"], "invalid choice: 'moon' (choose from"),
     ([], "one of the arguments --prompt --prompt-tokens is required"),
     (["--prompt", "a", "--nothing"], "unrecognized arguments: --nothing"),
 ])

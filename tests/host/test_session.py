@@ -222,3 +222,40 @@ def test_how_heads_share_a_record_changes_no_bit(tmp_path, hidden, packs):
 def test_a_program_for_another_configuration_is_refused(program):
     with pytest.raises(SessionError, match="compiled for nano, but device golden is a tiny"):
         Session(GoldenDevice(preset("tiny"), memory_bytes=1 << 20), program)
+
+
+@pytest.fixture(scope="module")
+def listed(checkpoint):
+    """The model with a shortlist."""
+    return compile_directory(checkpoint, preset("nano"), shortlist=True)
+
+
+def test_two_stages_give_exact_logits_of_what_they_find(listed, session):
+    """The best of the shortlist have the bits of the exact head; full logits are its, too, and prompts go through both."""
+    with Session(GoldenDevice(listed.config, memory_bytes=memory_needed(listed)), listed, head="two-stage") as two:
+        found = 0
+        for token in TOKENS:
+            got, want = two.decode(int(token)), session.decode(int(token), logits=True)
+            np.testing.assert_array_equal(got.top["logit"][0].view(np.uint32), bits(want)[0][got.top["index"][0]])
+            found += int(got.best[0]) == int(want.best[0])
+            assert got.counters["stream_bytes"] < want.counters["stream_bytes"]
+        assert found > 15, "a list of another row would seldom hold the best"
+        two.rollback(0)
+        full = two.prefill(TOKENS[:4], logits=True)
+        session.rollback(0)
+        wanted = session.prefill(TOKENS[:4], logits=True)
+        np.testing.assert_array_equal(bits(full), bits(wanted))
+        assert full.top.tobytes() == wanted.top.tobytes()
+
+
+def test_a_program_with_a_shortlist_has_the_exact_head_too(listed, session):
+    with Session(GoldenDevice(listed.config, memory_bytes=memory_needed(listed)), listed) as exact:
+        got, want = exact.prefill(TOKENS), session.prefill(TOKENS)
+        assert got.top.tobytes() == want.top.tobytes() and got.counters["stream_bytes"] == want.counters["stream_bytes"]
+
+
+def test_heads_are_checked(loaded, program):
+    with pytest.raises(SessionError, match="The head must be exact or two-stage, not 'other'"):
+        Session(loaded.device, program, loaded=loaded, head="other")
+    with pytest.raises(SessionError, match="The program has no shortlist, which the two-stage head needs"):
+        Session(loaded.device, program, loaded=loaded, head="two-stage")

@@ -2,16 +2,18 @@
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ReadOnly, RisingEdge
 
-from terntable.hw.head_unit import WRITE_BLOCK
-from terntable.hw.spec.layout import logits_stride, result_stride
+from terntable.hw.head_unit import WRITE_BLOCK, HeadKind
+from terntable.hw.spec.layout import logits_stride, result_stride, shortlist_outputs, shortlist_size
 from terntable.hw.spec.program import RowFlag
 from terntable.models.golden.float_bits import to_bits
 from terntable.models.golden.head import logits, words
+from terntable.models.golden.shortlist import best_of, scores
 from terntable.models.golden.topk import topk
 from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start
-from tests.hw.port_models import Recorder, acknowledge, serve, writes_of
-from tests.hw.test_head_unit import SETS
+from tests.hw.port_models import Recorder, acknowledge, beats_of, serve, writes_of
+from tests.hw.test_head_unit import SETS, SUM_BITS
 
 
 class Bench:
@@ -75,6 +77,83 @@ class Bench:
         assert done == recorder["write_idle"].index(1, result.o.cycles[-1] + 1)
         assert any(recorder["invalid"]) == large
 
+    async def memory(self, base, words, traffic):
+        """Wide beats from `base` on, in the order in which they are asked for; counts them. An offered beat stays."""
+        edge, size, rng = RisingEdge(getattr(self.dut, f"{self.name}_clk")), self.config.beat_bytes, np.random.default_rng(SEED)
+        queue, offering = [], False
+        self.pin("read_request__ready").value = 1
+        while True:
+            offering = offering or bool(queue) and (traffic == "flat out" or rng.random() < 0.5)
+            self.pin("reads__valid").value = int(offering)
+            self.pin("reads__payload").value = queue[0] if offering else 0
+            await ReadOnly()
+            asked, request = int(self.pin("read_request__valid").value), int(self.pin("read_request__payload").value)
+            taken = offering and int(self.pin("reads__ready").value)
+            await edge
+            if taken:
+                queue.pop(0)
+                offering = False
+            if asked:
+                first, count = (request & (1 << 64) - 1) - base, request >> 64
+                assert first % size == 0 and 0 <= first // size <= len(words) - count, "a read outside"
+                queue += words[first // size:first // size + count]
+                self.read += count
+
+    async def two_stages(self, inputs, vocab, count, traffic, large=None):
+        """A shortlist, then its candidates; every byte that they write. A score or a logit of `large` overflows."""
+        config, rng, size = self.config, self.rng, self.config.beat_bytes
+        rows, k, listed = config.rows, config.top_k, shortlist_size(config)
+        self.act = rng.integers(-32768, 32768, (rows, inputs)).astype(np.int16)
+        weight = rng.integers(-128, 128, (vocab, inputs)).astype(np.int8)
+        # Equal rows make ties among logits, few sums make them among scores.
+        weight[vocab // 2:] = weight[:vocab - vocab // 2]
+        scale, factor = np.full(vocab, 0.01, np.float32), rng.choice(np.float32([0.5, 1, 2]), vocab)
+        outputs = shortlist_outputs(vocab, config)
+        sums = rng.integers(-50, 50, (rows, outputs)).astype(np.int32)
+        sums[:, vocab:] = (1 << SUM_BITS - 1) - 1
+        d = (10 ** rng.uniform(-6, 0, rows)).astype(np.float32)
+        if large == "score":
+            factor[-1], sums[0, vocab - 1] = 3e38, 100
+        if large == "logit":
+            scale[-1], d[0], self.act[0], weight[-1], sums[:, vocab - 1] = 1e38, 1, 32767, 127, 1 << SUM_BITS - 2
+        result_base = int(rng.integers(1 << 32, 1 << 33)) << 6
+        head_base, scales_base = 1 << 40, (1 << 40) + (1 << 30)
+        for port, value in (("d", pack_array(to_bits(d), 32)), ("count", count), ("result_base", result_base),
+                            ("flags", pack_array(np.array([int(RowFlag.TOP_K)] * rows), 3)),
+                            ("head_base", head_base), ("scales_base", scales_base)):
+            self.pin(port).value = value
+        candidates = topk(scores(sums[:count, :vocab], factor), listed)["index"]
+        best, _ = best_of(candidates, self.act[:count], weight, scale, d[:count], k)
+        expected = {result_base + r * result_stride(config) + n: byte for r in range(count)
+                    for n, byte in enumerate(best[r].tobytes().ljust(result_stride(config), b"\0"))}
+
+        recorder = Recorder(self.dut, self.name, ["done", "invalid", "weights__ready"])
+        self.read = 0
+        beats = beats_of(np.pad(factor, (0, outputs - vocab), constant_values=np.nan).astype("<f4").tobytes(), size)
+        task = cocotb.start_soon(self.memory(scales_base, beats, traffic))
+        partial = [pack_array(sums[:, at:at + config.outputs].T, SUM_BITS) for at in range(0, outputs, config.outputs)]
+        await exchange_all(self.dut, self.name, {"command": [vocab | HeadKind.SHORTLIST.value << 48], "partial": partial}, {},
+                           traffic=traffic, limit=400)
+        while not recorder.cycles("done"):
+            await RisingEdge(getattr(self.dut, f"{self.name}_clk"))
+        assert self.read == len(beats)
+        task.cancel()
+        self.read = 0
+        whole = [int.from_bytes(beat.tobytes(), "little") for beat in words(weight, scale, size).reshape(-1, size)]
+        task = cocotb.start_soon(self.memory(head_base, whole, traffic))
+        command = vocab | inputs << 32 | HeadKind.CANDIDATES.value << 48
+        result = await exchange_all(self.dut, self.name, {"command": [command]},
+                                    {"request": 1, "o": len(expected) // config.port_bytes}, traffic=traffic, linger=12, limit=4000)
+        task.cancel()
+        recorder.stop()
+        assert self.read == count * listed * (1 + -(-inputs // size))
+        assert len(recorder.cycles("done")) == 2 and not any(recorder["weights__ready"]), "the weight stream is not touched"
+        assert any(recorder["invalid"]) == (large is not None)
+        if large is None:
+            got = {address + n: byte for address, raw in writes_of(result["request"].payloads, result.o.payloads,
+                                                                   config.port_bytes).items() for n, byte in enumerate(raw)}
+            assert got == expected, f"{inputs} x {vocab}, {count} rows"
+
 
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
@@ -102,3 +181,26 @@ async def invalid_is_told(dut, name, flag):
     bench, config = Bench(dut, name), SETS[name]
     for large in (True, False):
         await bench.run(config.beat_bytes, 5, config.rows, [int(flag)] * config.rows, "flat out", large=large)
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS), traffic=["flat out", "stalls"])
+async def two_stages_match(dut, name, traffic):
+    """Vocabularies smaller than the shortlist, of a whole word of sums, of any size; between them the exact head is as ever."""
+    await start(dut, name)
+    bench, config = Bench(dut, name), SETS[name]
+    block = config.beat_bytes
+    for inputs, vocab, count in ((config.max_hidden, 4 * block + 3, config.rows), (1, 2, 1), (block, config.max_vocab, config.rows),
+                                 (block + 1, block + 2, max(1, config.rows - 1))):
+        await bench.two_stages(inputs, vocab, count, traffic)
+        await bench.run(block, 3 * block, config.rows, [int(RowFlag.TOP_K)] * config.rows, traffic)
+
+
+@cocotb.test()
+@cocotb.parametrize(name=list(SETS), large=["score", "logit"])
+async def invalid_is_told_in_two_stages(dut, name, large):
+    """An overflowing score, or logit of a row's own candidate."""
+    await start(dut, name)
+    bench, config = Bench(dut, name), SETS[name]
+    await bench.two_stages(config.beat_bytes, 30, config.rows, "flat out", large=large)
+    await bench.two_stages(config.beat_bytes, 30, config.rows, "flat out")

@@ -9,7 +9,7 @@ from terntable.models.golden.float_bits import from_bits, to_bits
 from terntable.models.golden.topk import UNUSED, topk
 
 SETS = {"least": {"rows": 1, "k": 1, "index_bits": 32}, "odd": {"rows": 3, "k": 5, "index_bits": 9},
-        "wide": {"rows": 8, "k": 8, "index_bits": 32}}
+        "wide": {"rows": 8, "k": 8, "index_bits": 32}, "long": {"rows": 2, "k": 64, "index_bits": 17}}
 
 #: Patterns around every turn of the order: both zeros, both ends, neighbours.
 CORNERS = np.array([0x80000000, 0, 0xFF7FFFFF, 0x7F7FFFFF, 0x00800000, 0x80800000, 0x7FC00000, 0x3F800000,

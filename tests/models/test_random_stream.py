@@ -8,9 +8,17 @@ import pytest
 import torch
 
 from terntable.hw.spec.config import PRESETS, preset
-from terntable.hw.spec.layout import embed_stride, gamma_words, head_words, matmul_words
+from terntable.hw.spec.layout import embed_stride, gamma_words, head_words, matmul_words, shortlist_words
 from terntable.models import random_stream
-from terntable.models.random_stream import fill_embedding, fill_gamma, fill_head, fill_matrix, item_key, layer_scales
+from terntable.models.random_stream import (
+    fill_embedding,
+    fill_gamma,
+    fill_head,
+    fill_matrix,
+    fill_shortlist,
+    item_key,
+    layer_scales,
+)
 from terntable.models.shapes import Geometry
 from terntable.quant.beats import BeatGeometry, pack_matrix, unpack_matrix
 from tests.models import one_bit_llm
@@ -145,6 +153,19 @@ def test_head_rows_are_uniform():
     assert logits.std() == pytest.approx(2, rel=0.15)
 
 
+@pytest.mark.parametrize(("hidden", "vocab"), [(24, 16), (50, 39)])
+def test_shortlist(hidden, vocab):
+    """The matrix of the vocabulary, filled up for the engine, with a scale for each row behind it."""
+    out = dirty(shortlist_words(hidden, vocab, NANO) * NANO.word_bytes)
+    fill_shortlist(out, hidden, vocab, NANO, 5)
+    outputs = -(-vocab // NANO.outputs) * NANO.outputs
+    size = matmul_words(hidden, outputs, NANO) * NANO.word_bytes
+    np.testing.assert_array_equal(out[:size], matrix(outputs, hidden, key=5))
+    scales = out[size:].view(np.float32)
+    assert len(scales) >= outputs and not scales[vocab:].any()
+    assert (np.abs(scales[:vocab] - 1) <= 0.2).all() and len(set(scales[:vocab].tolist())) > vocab // 2
+
+
 @pytest.mark.parametrize(("hidden", "vocab"), [(32, 5), (13, 40)])
 def test_embedding(hidden, vocab):
     table = embedding(hidden, vocab)
@@ -202,6 +223,7 @@ def test_a_memory_map_is_filled_in_place(tmp_path):
     (lambda: fill_matrix(dirty(192)[::2], 16, 24, NANO, 0), "a matrix of 16 x 24 takes"),
     (lambda: fill_gamma(np.zeros(64), 48, NANO, 0), r"a norm of 48 columns takes \d+ adjacent bytes, but the space is"),
     (lambda: fill_head(dirty(7), 24, 47, NANO, 0), "a head of 47 x 24 takes"),
+    (lambda: fill_shortlist(dirty(7), 24, 47, NANO, 0), "a shortlist of 47 x 24 takes"),
     (lambda: fill_embedding(dirty(7), 24, 47, NANO, 0), "an embedding of 47 x 24 takes"),
     (lambda: item_key(-1, "o"), r"seed is -1, but must be from 0 to 2\*\*64 - 1"),
     (lambda: item_key(2**64, "o"), "seed is 18446744073709551616, but must be"),

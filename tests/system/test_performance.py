@@ -6,6 +6,7 @@ import pytest
 
 from terntable.host.bench import Job, measure
 from terntable.host.devices.simulator import SimulatorDevice
+from terntable.host.session import HEADS
 from terntable.hw.spec.config import preset
 from terntable.models.shapes import parse_geometry
 from terntable.sim.performance import estimate, ring_words
@@ -15,8 +16,8 @@ NARROW = replace(preset("kv260"), name="narrow", rows=1, beat_bytes=16, ports=1,
 SHAPE = parse_geometry("hidden=1536,intermediate=4096,layers=2,heads=16,kv_heads=16,head_dim=96,vocab=2048,act=silu,context=2048")
 
 
-def simulated(config, context: int, layers: int) -> dict[str, int]:
-    job = Job(shape=SHAPE, config=config, context=context, layers=layers)
+def simulated(config, context: int, layers: int, **options) -> dict[str, int]:
+    job = Job(shape=SHAPE, config=config, context=context, layers=layers, **options)
     return measure(job, lambda size: SimulatorDevice(config, memory_bytes=size)).total
 
 
@@ -26,6 +27,16 @@ def test_model_is_close(context, layers):
     model = estimate(SHAPE, NARROW, context=context, layers=layers)
     assert model.stream_bytes == counters["stream_bytes"]
     assert model.cycles == pytest.approx(counters["cycles"], rel=0.03)
+
+
+def test_model_of_two_stages_is_close():
+    """The two stages take less than the exact head, and as long as the model says."""
+    exact, two = (simulated(NARROW, 16, 1, head=head) for head in HEADS)
+    model = estimate(SHAPE, NARROW, context=16, layers=1, head="two-stage")
+    assert model.stream_bytes == two["stream_bytes"] < exact["stream_bytes"]
+    assert model.cycles == pytest.approx(two["cycles"], rel=0.03)
+    saved = exact["cycles"] - two["cycles"]
+    assert saved == pytest.approx(estimate(SHAPE, NARROW, context=16, layers=1).cycles - model.cycles, rel=0.1)
 
 
 def test_ring_formula():
