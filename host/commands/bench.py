@@ -1,4 +1,4 @@
-"""`terntable bench`: cycles of passes of a whole model of any shape, simulated in RTL against a model of DDR memory."""
+"""`terntable bench`: cycles of passes of a whole model of any shape, simulated in RTL against a model of DDR memory; or a board."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from terntable.host.arguments import add_ddr_option, ddr_options, say
+from terntable.host.arguments import add_board_options, add_ddr_option, board_options, ddr_options, say
 from terntable.host.bench import Job, expected_cycles, extrapolate, measure, summary
 from terntable.host.checked import CheckedSession
 from terntable.host.device import Device
@@ -22,11 +22,13 @@ __all__ = ["add_parser", "run"]
 def add_parser(commands) -> None:
     """Add the subcommand."""
     parser = commands.add_parser("bench", help="speed of a model's passes, simulated in RTL", description=run.__doc__)
-    parser.add_argument("--preset", default="kv260", help="hardware configuration, see `terntable presets` (kv260)")
+    parser.add_argument("--device", default="sim", help="sim; or pynq, a real model on a board, timed (sim)")
+    parser.add_argument("--model", default="kjv", help="what a board runs: a name, Hugging Face directory or compiled file (kjv)")
+    parser.add_argument("--preset", help="hardware configuration, see `terntable presets` (kv260, or that of the bitstream)")
     parser.add_argument("--shape", default="bitnet-0.73b",
                         help=f"{', '.join(SHAPES)}, or sizes as hidden=1536,intermediate=4096,... (bitnet-0.73b)")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--context", type=int, default=128, metavar="N", help="committed tokens before the pass (128)")
+    what.add_argument("--context", type=int, metavar="N", help="committed tokens before the pass (128)")
     what.add_argument("--prompt", type=int, metavar="N", help="run a prompt of N tokens to its first new token")
     parser.add_argument("--rows", type=int, metavar="N", help="rows of the pass (1)")
     parser.add_argument("--head", choices=HEADS, default="exact", help="exact, or two-stage: a ternary shortlist first (exact)")
@@ -38,12 +40,22 @@ def add_parser(commands) -> None:
     parser.add_argument("--fresh", action="store_true", help="begin anew where an earlier run of a prompt was cut short")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_ddr_option(parser)
+    add_board_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate passes of a model with random weights and print cycles, speed, bytes and stalls."""
-    config = _preset(arguments.preset)
+    board_options(arguments)
+    if arguments.device == "pynq":
+        from terntable.host.commands.bench_board import run_on_board
+
+        return run_on_board(arguments, head=arguments.head)
+    if arguments.device != "sim":
+        raise InputError(f"Unknown device {arguments.device!r}; known here: sim, pynq")
+    if arguments.context is None:
+        arguments.context = 128
+    config = _preset(arguments.preset or "kv260")
     shape = _shape(arguments.shape)
     prompt = arguments.prompt or 0
     rows = _count(arguments.rows, 1, config.rows, "--rows", f"the rows of preset {config.name}") or 1
