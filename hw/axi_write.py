@@ -71,18 +71,19 @@ class AxiWrite(wiring.Component):
             range(self.burst_beats + 1)
         )  # beats of the present burst that are not in the W register
         dropping, drop = Signal(), Signal()
+        some, one = Signal(), Signal()                # `left` is not 0, is 1
         free, take, issue, done = Signal(), Signal(), Signal(), Signal()
         wiring.connect(m, wiring.flipped(self.request), splitter.i)
         m.d.comb += [
             drop.eq(self.abort | dropping),
             splitter.drop.eq(drop),
             burst.ready.eq((~bus.awvalid | bus.awready) & (flying != self.outstanding)
-                           & ((left == 0) | (take & (left == 1)))),
+                           & (~some | (take & one))),
             bus.awsize.eq(exact_log2(self.beat_bytes)),
             bus.awburst.eq(AXI_BURST_INCR),
             bus.awcache.eq(0b0011),                     # normal memory, may be merged on the way, not cached
             bus.bready.eq(1),
-            free.eq((left != 0) & (~bus.wvalid | bus.wready)),
+            free.eq(some & (~bus.wvalid | bus.wready)),
             self.i.ready.eq(free & ~drop),
             self.beat.eq(self.i.valid & self.i.ready),
             take.eq(free & (self.i.valid | drop)),
@@ -101,13 +102,13 @@ class AxiWrite(wiring.Component):
                 bus.wvalid.eq(1),
                 bus.wdata.eq(self.i.p),
                 bus.wstrb.eq(Mux(drop, 0, ~0)),
-                bus.wlast.eq(left == 1),
-                left.eq(left - 1),
+                bus.wlast.eq(one),
+                left.eq(left - 1), some.eq(~one), one.eq(left == 2),
             ]
         with m.If(issue):
             m.d.sync += [
                 bus.awvalid.eq(1), bus.awaddr.eq(burst.p.address), bus.awlen.eq(burst.p.length),
-                left.eq(burst.p.length + 1),
+                left.eq(burst.p.length + 1), some.eq(1), one.eq(burst.p.length == 0),
             ]
         with m.If(bus.bvalid & (bus.bresp != OKAY)):
             m.d.sync += self.error.eq(1)

@@ -75,6 +75,11 @@ class KvStore(wiring.Component):
         plane, is_value, is_scale = Signal(range(planes)), Signal(), Signal()
         doubled, step = Signal(), Signal(range(max(self.rows + 2, 5)))  # doubled: a slot's scales take two beats of the port
         m.d.sync += last_row.eq(self.count - 1)
+        stepping, stepped, last_step = Signal(), Signal(), Signal()    # step goes on, or starts anew; four scales are read
+        with m.If(stepped):
+            m.d.sync += [step.eq(0), last_step.eq(0)]
+        with m.Elif(stepping):
+            m.d.sync += [step.eq(step + 1), last_step.eq(step == 3)]
         m.d.comb += [
             columns.eq(Mux(command.pack == 2, command.head_dim << 1, command.head_dim)),
             doubled.eq((command.pack == 2) & (self.port_bytes < 16)), self.scale_slot.eq(self.first_slot + step),
@@ -126,7 +131,8 @@ class KvStore(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
-                m.d.sync += [signal.eq(0) for signal in (row, part, plane, is_value, is_scale, step, compared, wrong)]
+                m.d.sync += [signal.eq(0) for signal in (row, part, plane, is_value, is_scale, compared, wrong)]
+                m.d.comb += stepped.eq(1)
                 with m.If(self.command.valid):
                     m.d.sync += command.eq(self.command.payload)
                     m.next = "SIZES"
@@ -138,13 +144,14 @@ class KvStore(wiring.Component):
                     m.next = "SOURCE"
             with m.State("CHECK"):
                 # Row `step`'s slot is compared a cycle later.
-                m.d.sync += [step.eq(step + 1), row.eq(row + 1), held.eq(slot), expected.eq(Mux(step == 1, held, expected) + 1),
+                m.d.comb += stepping.eq(1)
+                m.d.sync += [row.eq(row + 1), held.eq(slot), expected.eq(Mux(step == 1, held, expected) + 1),
                              compared.eq((step != 0) & (step < self.count))]
                 with m.If(compared & (held != expected)):
                     m.d.sync += wrong.eq(1)
                 with m.If(step == self.rows + 1):
-                    m.d.comb += self.bad_row.eq(wrong)
-                    m.d.sync += [row.eq(0), step.eq(0)]
+                    m.d.comb += [self.bad_row.eq(wrong), stepped.eq(1)]
+                    m.d.sync += row.eq(0)
                     m.next = "TARGET"
             with m.State("SOURCE"):
                 m.d.comb += from_token.eq(1)
@@ -167,9 +174,10 @@ class KvStore(wiring.Component):
                     with m.If(is_scale):
                         m.next = "SCALES"
             with m.State("SCALES"):
-                m.d.sync += step.eq(step + 1)
-                with m.If(step == 4):
-                    m.d.sync += [step.eq(0), reading.eq(1)]
+                m.d.comb += stepping.eq(1)
+                with m.If(last_step):
+                    m.d.comb += stepped.eq(1)
+                    m.d.sync += reading.eq(1)
                     m.next = "BEATS"
             with m.State("BEATS"):
                 with m.If(issue):

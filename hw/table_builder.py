@@ -121,14 +121,13 @@ class TableBuilder(wiring.Component):
         step, part, bank = Signal(range(ENTRIES)), Signal(range(max(2, self.parts))), Signal(init=1)
         first_part = Signal(init=1)    # the part that moves next begins a tile
         m.d.comb += [
-            final.eq(step == ENTRIES - 1),
             last_part.eq(part == self.parts - 1),
             move.eq(whole & (~building | final) & (~first_part | self.go)),
             self.begin.eq(move & first_part),
             self.end.eq(building & final & last_part),
         ]
         with m.If(building):
-            m.d.sync += step.eq(Mux(final, 0, step + 1))
+            m.d.sync += [step.eq(Mux(final, 0, step + 1)), final.eq(step == ENTRIES - 2)]
             with m.If(final):
                 m.d.sync += building.eq(0)
         with m.If(move):
