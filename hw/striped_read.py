@@ -140,8 +140,8 @@ class StripedRead(wiring.Component):
     def _ask(self, m: Module, splitter: BurstSplitter, parts: list[StripePort], drop: Signal) -> None:
         """Give each burst its place and its port."""
         waits, burst = splitter.o.valid, splitter.o.p
-        place, words, taken = Signal(range(self.depth)), Signal(range(self.burst_words + 1)), Signal(range(self.burst_words + 1))
-        free, room, go = Signal(range(self.depth + 1), init=self.depth), Signal(), Signal()
+        place, words = Signal(range(self.depth)), Signal(range(self.burst_words + 1))
+        free, given, room, go = Signal(range(self.depth + 1), init=self.depth), Signal(range(self.depth + 1)), Signal(), Signal()
         ready, chosen = Signal(self.ports), Signal(self.ports)
         port = burst.address[exact_log2(self.stripe_bytes):][:exact_log2(self.ports)] if self.ports > 1 else Const(0, 0)
         past = place + words
@@ -150,7 +150,7 @@ class StripedRead(wiring.Component):
             words.eq(Cat(burst.length[exact_log2(self.word_beats):exact_log2(self.burst_beats // self.ports)], Const(0, 1)) + 1),
             room.eq(free[exact_log2(self.burst_words):].any()),
             go.eq(waits & room & (ready & chosen).any() & self._order.w_rdy),
-            taken.eq(Mux(go, words, 0)),
+            given.eq(Mux(go, words - 1, ~0)),
             splitter.o.ready.eq(go),
             self._order.w_en.eq(go), self._order.w_data.eq(Cat(port, (words - 1)[:exact_log2(self.burst_words)])),
             self.starved.eq(waits & ~room),
@@ -161,7 +161,8 @@ class StripedRead(wiring.Component):
                 part.piece.valid.eq(go & chosen[number]),
                 part.piece.p.address.eq(burst.address), part.piece.p.length.eq(burst.length), part.piece.p.place.eq(place),
             ]
-        m.d.sync += free.eq(free - taken + self._ring.read)
+        # free - words + read, or free + read, in one adder: -words is the opposite of words - 1, and `read` is carried in.
+        m.d.sync += free.eq((Cat(Const(1, 1), free) + Cat(self._ring.read, ~given))[1:])
         with m.If(go):
             m.d.sync += place.eq(Mux(past >= self.depth, past - self.depth, past))
         with m.If(drop):
