@@ -162,6 +162,13 @@ def test_a_bus_error_is_a_device_error(board, device):
     board.bus.core -= 0x10000
 
 
+def test_closing_hides_no_error(board, bitfile, program):
+    with pytest.raises(DeviceFault), PynqDevice(program.config, bitfile=bitfile):
+        board.bus.core += 0x10000
+        raise DeviceFault(int(Fault.NUMERIC), 3)
+    board.bus.core -= 0x10000
+
+
 def test_a_call_that_hangs():
     """As one over a network does."""
     with pytest.raises(DeviceTimeout, match="Reading register status was not answered within 0.05 seconds"):

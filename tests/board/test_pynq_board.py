@@ -1,5 +1,6 @@
 """From `Overlay(...)` to text: unmodified PYNQ drives the Verilated accelerator, and the text is the golden model's."""
 
+import asyncio
 import json
 from importlib.metadata import entry_points
 
@@ -38,6 +39,15 @@ def test_every_byte_is_the_golden_models(board, bitfile, program, interrupt):
         session.commit([1, 2])
         session.prefill(embeddings=np.ones((1, 36), np.float32))
         assert session.passes == 5 and session.device.has_interrupt is interrupt
+
+
+def test_in_a_notebook(board, bitfile, program, expected):
+    """There, an event loop runs already in the thread that calls."""
+    async def cell():
+        with Session(PynqDevice(program.config, bitfile=bitfile), program) as session:
+            return "".join(session.generate(PROMPT, TOKENS)), session.device.has_interrupt
+
+    assert asyncio.run(cell()) == (expected, True)
 
 
 def test_a_forgotten_flush_shows(board, bitfile, program, monkeypatch):
