@@ -30,6 +30,8 @@ WIRES = "wires"
 INNER = "datapath"
 
 _PORT = re.compile(r"^  wire [^\\]*(?:input|output) .*$", re.MULTILINE)
+#: What Amaranth calls a port that it has no name for: by a number that any change of any unit changes.
+_NAMELESS = re.compile(r"port\$\d+\$\d+")
 _NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
 
@@ -73,11 +75,16 @@ def cut(text: str, top: str) -> Units:
              for module in shell for child in _children(modules, module) if child not in shell}
     if len(set(roots.values())) < len(roots):
         raise SynthesisError(f"Two units have the same name, of {', '.join(sorted(roots))}")
-    texts = {unit: _renamed("".join(modules[name] for name in _below(modules, root)), root, TOP) for root, unit in roots.items()}
+    texts, numbers = {}, dict[str, dict[str, str]]()
+    for root, unit in roots.items():
+        numbers[unit] = {}
+        texts[unit] = _numbered(_renamed("".join(modules[name] for name in _below(modules, root)), root, TOP), numbers[unit])
     wires = _renamed("".join(modules[name] for name in shell), top, TOP)
     for root, unit in roots.items():
-        ports = "\n".join(_PORT.findall(modules[root]))
-        wires = wires.replace(f"cell \\{TOP}{root[len(top):]} ", f"cell \\{unit} ")
+        ports = _numbered("\n".join(_PORT.findall(modules[root])), numbers[unit])
+        before, _, after = wires.partition(f"cell \\{TOP}{root[len(top):]} ")
+        pins, end, after = after.partition("\n  end\n")
+        wires = f"{before}cell \\{unit} {_own(pins, numbers[unit])}{end}{after}"
         wires += f"attribute \\blackbox 1\nattribute \\keep 1\nmodule \\{unit}\n{ports}\nend\n"
     return Units(texts, wires)
 
@@ -92,6 +99,16 @@ def _below(modules: Mapping[str, str], root: str) -> Iterator[str]:
     yield root
     for child in _children(modules, root):
         yield from _below(modules, child)
+
+
+def _numbered(text: str, numbers: dict[str, str]) -> str:
+    """Nameless ports numbered within their unit, so that its text says no more than what it is."""
+    return _NAMELESS.sub(lambda m: numbers.setdefault(m[0], f"port${len(numbers)}"), text)
+
+
+def _own(pins: str, numbers: Mapping[str, str]) -> str:
+    """The connections of a unit's cell: pins have the unit's numbers, what they are connected to keeps its own."""
+    return re.sub(r"^(    connect \\)(\S+)", lambda m: m[1] + numbers.get(m[2], m[2]), pins, flags=re.MULTILINE)
 
 
 def _renamed(text: str, old: str, new: str) -> str:

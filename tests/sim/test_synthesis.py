@@ -59,6 +59,13 @@ def test_units_are_those_of_the_top_and_of_its_datapath(units):
     assert units.wires.count("attribute \\blackbox 1") == 4
 
 
+def test_a_change_elsewhere_leaves_a_unit_as_it_is():
+    """Amaranth numbers nameless ports through the whole design."""
+    text = rtlil.convert(Chain(), name="top", emit_src=False)
+    later = re.sub(r"port\$(\d+)\$", lambda m: f"port${int(m[1]) + 7}$", text)
+    assert later != text and cut(later, "top").texts == cut(text, "top").texts
+
+
 def test_two_units_cannot_share_a_name():
     class Twice(wiring.Component):
         i: In(8)
