@@ -20,7 +20,7 @@ OPTIONAL: dict[str, set[str]] = {
     "terntable.hw": {"amaranth"},
     "terntable.hw.spec": set(),
     **{f"terntable.sim.{name}": {"amaranth"}
-       for name in ("calibration", "performance", "place_route", "slices", "synthesis", "units")},
+       for name in ("ablation_arrays", "ablations", "calibration", "performance", "place_route", "slices", "synthesis", "units")},
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
     "terntable.host.board.driver": {"pynq"},
     "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
