@@ -219,6 +219,6 @@ class Attention(wiring.Component):
             convert.score_scale.eq(scores.score_scale), convert.column_scale.eq(values.column_scale),
             scores.held.eq(convert.held), scores.y.eq(convert.y), values.y.eq(convert.y),
             values.factored.eq(factors.factored), values.factor.eq(factors.factor), values.seen.eq(scores.any_seen),
-            values.hold.eq(scoring | factors.convert),
+            values.hold.eq(scoring | factors.asks),
         ]
         connect(m, values.o, flipped(self.o))

@@ -62,6 +62,8 @@ class AttentionFactors(wiring.Component):
         The converters move.
     waiting : Out(1)
         A complete sum was not converted yet.
+    asks : Out(1)
+        The sum is converted as soon as the converters move; no column may be.
     factored : Out(2)
         ``factor`` of the head is known.
 
@@ -76,8 +78,8 @@ class AttentionFactors(wiring.Component):
             "start": In(1), "paired": In(1),
             "scanned": In(2), "largest_scale": In(both),
             "inverted": Out(1), "inverse": Out(sizes.floats), "taken": In(1),
-            "summed": In(1), "waiting": Out(1), "may_convert": In(1), "convert": Out(1), "en": In(1), "floats": In(sizes.floats),
-            "factored": Out(2), "factor": Out(both),
+            "summed": In(1), "waiting": Out(1), "may_convert": In(1), "asks": Out(1), "convert": Out(1), "en": In(1),
+            "floats": In(sizes.floats), "factored": Out(2), "factor": Out(both),
         })
 
     def elaborate(self, platform) -> Module:
@@ -90,7 +92,7 @@ class AttentionFactors(wiring.Component):
         arrived = delay(m, launching, name="arrived", cycles=self.DIVIDE)
         last_arrived = register(m, last_row, name="last_arrived", cycles=self.DIVIDE)
 
-        m.d.comb += self.convert.eq((phase == Phase.SUM) & self.waiting & self.may_convert & self.en)
+        m.d.comb += [self.asks.eq((phase == Phase.SUM) & self.waiting & self.may_convert), self.convert.eq(self.asks & self.en)]
         m.d.sync += known.eq(known | self.scanned)
         with m.If(self.taken):
             m.d.sync += self.inverted.eq(0)

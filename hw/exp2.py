@@ -33,7 +33,7 @@ class Exp2(Kernel):
 
     """
 
-    LATENCY = 3
+    LATENCY = 4
 
     def __init__(self):
         super().__init__({"x": In(EXP_INPUT_BITS), "y": Out(EXP_FRACTION_BITS + 1)})
@@ -51,13 +51,15 @@ class Exp2(Kernel):
         place = register(m, self.x[:place_bits], name="place")
         whole = register(m, self.x[EXP_FRACTION_BITS:], name="whole")
 
-        # Stage 2: down the line.
+        # Stages 2 and 3: down the line.
+        fall = register(m, read.data.fall * place, name="fall")
+        point = register(m, read.data.point, name="point")
         line = Signal(line_bits)
-        m.d.comb += line.eq(read.data.point - ((read.data.fall * place) >> place_bits))
+        m.d.comb += line.eq(point - (fall >> place_bits))
         line = register(m, line, name="line_held")
-        whole = register(m, whole, name="whole_held")
+        whole = register(m, whole, name="whole_held", cycles=2)
 
-        # Stage 3: divide by 2**whole and drop the extra bits, rounding halves up.
+        # Stage 4: divide by 2**whole and drop the extra bits, rounding halves up.
         shifted = Signal(line_bits - EXTRA_BITS + 1)
         m.d.comb += shifted.eq((line >> (EXTRA_BITS - 1)) >> whole)
         m.d.sync += self.y.eq((shifted + 1) >> 1)
