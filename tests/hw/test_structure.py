@@ -42,6 +42,7 @@ NO_TWIN = {
     "column_memory": "stores",
     "csr": "holds the registers of hw/spec/registers.py",
     "datapath": "wires the units together; the twin of the whole machine is models/golden/machine.py",
+    "emission": "shortens the text that is written",
     "head_feed": "moves",
     "head_gather": "moves",
     "head_unit": "wires the head to what follows it",
@@ -68,6 +69,7 @@ NO_TWIN = {
 
 #: Files that are tested together with others, and where.
 TEST = {
+    "emission": "test_verilog",
     "glu": "test_vector",
     "partial_sums": "test_vector",
     "attention_convert": "test_attention",
