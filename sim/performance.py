@@ -53,7 +53,7 @@ class Estimate:
     cycles : from the doorbell to the end.
     stream_bytes, data_bytes : read.
     ring_full, starved : cycles in which the ring was full, and in which a unit waited for weights.
-    deepest : bytes of ring that the pass could use.
+    drawdown : bytes that the ring gave at most between two times, while the stream went on: what the pass has use for.
     phases : cycles by kind of step.
 
     """
@@ -63,7 +63,7 @@ class Estimate:
     data_bytes: float = 0.0
     ring_full: float = 0.0
     starved: float = 0.0
-    deepest: float = 0.0
+    drawdown: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
 
 
@@ -72,23 +72,28 @@ class _Pass:
 
     def __init__(self, config: HardwareConfig, rate: float, stream_bytes: float) -> None:
         self.word, self.rate, self.left = config.word_bytes, rate, stream_bytes
-        self.room, self.level = float(config.ring_words * config.word_bytes), 0.0
+        self.room, self.level, self.peak = float(config.ring_words * config.word_bytes), 0.0, 0.0
         self.result = Estimate(stream_bytes=stream_bytes)
 
-    def step(self, phase: str, took: float, *, words: float = 0.0, data: float = 0.0) -> None:
-        """A step of at least `took` cycles that takes `words` words of weights evenly and reads `data` bytes besides."""
+    def step(self, phase: str, took: float, *, words: float = 0.0, data: float = 0.0, ahead: float = 0.0) -> None:
+        """A step of at least `took` cycles that takes `words` words of weights evenly and, after the first `ahead`, reads `data`
+        bytes besides. As long as the ring has room, the stream gets every other beat.
+        """
         result, wanted = self.result, words * self.word
-        took = max(took, data / self.rate)
+        shared = min(data, self.left, self.room - self.level)
+        took = max(took, ahead + (data + shared) / self.rate)
         short = max(0.0, wanted - self.level - min(self.left, self.rate * took - data)) / self.rate
         took += short
         result.starved += short
         arrived = min(self.left, self.rate * took - data)
         level = self.level + arrived - wanted
-        result.deepest = max(result.deepest, level)
         if level > self.room:
             result.ring_full += (level - self.room) / self.rate
             arrived, level = arrived - (level - self.room), self.room
         self.left, self.level = self.left - arrived, max(0.0, level)
+        self.peak = max(self.peak, self.level)
+        if self.left > 0:
+            result.drawdown = max(result.drawdown, self.peak - self.level)
         result.cycles += took
         result.data_bytes += data
         result.phases[phase] = result.phases.get(phase, 0.0) + took
@@ -143,9 +148,8 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
     project = (vector.latency(VecMode.ROPE, shape.head_dim) + scalar.latency(ScalarKind.QUANT, ScaleOf.FACTOR)
                + vector.latency(VecMode.QUANT, shape.head_dim) + 3 * DISPATCH)
     kv_bytes = slots * 2 * kv.planes * config.beat_bytes + round_up(slots * kv.entry, config.beat_bytes)
-    attend = READ + DISPATCH + max(kv_bytes / rate, cycles(
-        slots=slots, pack=kv.pack, head_dim=shape.head_dim, beat_bytes=config.beat_bytes, port_bytes=config.port_bytes,
-        lanes=config.lanes, timing=_timing(config)))
+    attend = cycles(slots=slots, pack=kv.pack, head_dim=shape.head_dim, beat_bytes=config.beat_bytes,
+                    port_bytes=config.port_bytes, lanes=config.lanes, timing=_timing(config))
     store = rows * (2 * kv.planes * config.beat_bytes + kv.entry) / config.port_bytes + 4 * (2 * kv.planes + 1) + WRITE
     record = (kv.group + 2) * kv.pack * project + store
 
@@ -159,7 +163,7 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
         run.step("qkv", multiply, words=words["qkv"])
         run.step("qkv", max(record, chain - (multiply * (1 - 1 / blocks) if overlap else 0)))
         for _ in range(kv.group * kv.records):
-            run.step("attention", attend, data=kv_bytes)
+            run.step("attention", READ + DISPATCH + attend, data=kv_bytes, ahead=READ + DISPATCH)
         norm(width)
         matrix("o", VecMode.ADD, hidden, 1)
         norm(hidden)
@@ -179,14 +183,16 @@ def estimate(shape: Geometry, config: HardwareConfig, *, context: int, rows: int
 
 def ring_words(shape: Geometry, config: HardwareConfig, *, context: int, rows: int = 1,
                bytes_per_cycle: float | None = None) -> int:
-    """Words of ring beyond which the ports never wait for room in such a pass.
+    """Words of ring beyond which such a pass gets no faster.
 
     While no weights are taken the ring gains the ports' rate; while the engine takes them it loses its own rate less that of the
-    ports. The deepest point of that walk, with a ring without end, is what a ring must hold.
+    ports. What a ring must hold is the deepest fall of that walk, with a ring without end: a smaller one runs empty in it. In a
+    pass that waits for the ports the walk returns to zero again and again, so that the fall is all that is ever in the ring. In one
+    that waits for the units it rises without end, and what lies below its lowest point is of no use.
     """
     endless = replace(config, ring_words=1 << 30)
-    deepest = estimate(shape, endless, context=context, rows=rows, bytes_per_cycle=bytes_per_cycle).deepest
-    return -(-int(deepest) // config.word_bytes)
+    drawdown = estimate(shape, endless, context=context, rows=rows, bytes_per_cycle=bytes_per_cycle).drawdown
+    return -(-int(drawdown) // config.word_bytes)
 
 
 def _scoring(outputs: int, size: int) -> float:

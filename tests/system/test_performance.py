@@ -39,9 +39,17 @@ def test_model_of_two_stages_is_close():
     assert saved == pytest.approx(estimate(SHAPE, NARROW, context=16, layers=1).cycles - model.cycles, rel=0.1)
 
 
-def test_ring_formula():
-    """A ring of the computed depth is never full, one of a quarter is."""
-    needed = ring_words(replace(SHAPE, layers=2), NARROW, context=16)
-    for words, full in ((needed + needed // 8, False), (max(64, needed // 4), True)):
-        model = estimate(SHAPE, replace(NARROW, ring_words=words), context=16)
-        assert (model.ring_full > 0) == full
+def test_more_ring_than_the_formula_says_is_of_no_use():
+    needed = ring_words(SHAPE, NARROW, context=16)
+    assert NARROW.ring_words > 3 * needed
+    enough = simulated(replace(NARROW, ring_words=needed), 16, 2)
+    assert enough["cycles"] == pytest.approx(simulated(NARROW, 16, 2)["cycles"], rel=0.01)
+
+
+@pytest.mark.parametrize("config", [NARROW, replace(NARROW, beat_bytes=32, ports=2, outputs=4)], ids=["one port", "two ports"])
+def test_a_quarter_of_that_ring_costs_what_the_model_says(config):
+    needed = ring_words(SHAPE, config, context=16)
+    enough, little = (replace(config, ring_words=words) for words in (needed, needed // 4))
+    slower = estimate(SHAPE, little, context=16).cycles / estimate(SHAPE, enough, context=16).cycles
+    assert slower > 1.01
+    assert simulated(little, 16, 2)["cycles"] / simulated(enough, 16, 2)["cycles"] == pytest.approx(slower, abs=0.01)
