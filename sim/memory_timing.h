@@ -8,16 +8,16 @@
 
 namespace sim {
 
-// Bytes that may pass: `rate` in 1/65536 bytes per cycle, saved up to `limit`.
+// Bytes that may pass: `rate` in 1/65536 bytes per cycle, saved up to `limit`, below zero what was let pass in advance.
 struct Bandwidth {
-    uint64_t rate = 0, credit = 0, limit = 0;
-    void set(double bytes_per_cycle, unsigned most) { rate = uint64_t(bytes_per_cycle * 65536), limit = uint64_t(most) << 16; }
+    int64_t rate = 0, credit = 0, limit = 0;
+    void set(double bytes_per_cycle, unsigned most) { rate = int64_t(bytes_per_cycle * 65536), limit = int64_t(most) << 16; }
     void tick() {
         credit += rate;
         if (credit > limit) credit = limit;
     }
-    bool has(unsigned bytes) const { return credit >= uint64_t(bytes) << 16; }
-    void spend(unsigned bytes) { credit -= uint64_t(bytes) << 16; }
+    bool has(unsigned bytes) const { return credit >= int64_t(bytes) << 16; }
+    void spend(unsigned bytes) { credit -= int64_t(bytes) << 16; }
 };
 
 enum Model : unsigned { kFixed = 0, kFlat = 1, kDdr = 2 };
@@ -49,8 +49,11 @@ class Timing {
     }
     void take(unsigned port) { model_ == kDdr ? ddr_.take(port, beat_) : bandwidth(port).spend(beat_); }
 
-    // The same for beats to be written; `write` gives the time that `written` wants back after the last one.
-    bool writable() const { return model_ == kDdr ? ddr_.writable(0) : bandwidth(kPorts).has(beat_); }
+    // The same for beats to be written; `write` gives the time that `written` wants back after the last one. Where all share
+    // a bandwidth, writes take theirs in advance: reads that never cease would leave them none.
+    bool writable() const {
+        return model_ == kDdr ? ddr_.writable(0) : bandwidth(kPorts).has(model_ == kFlat ? 0 : beat_);
+    }
     uint64_t write(uint64_t address, bool last) {
         bursts_ += last;
         if (model_ == kDdr) return ddr_.write(0, address, beat_, last), bursts_;
