@@ -17,12 +17,15 @@ ARGS   ?=
 BOARD  ?= kv260
 FOLDERS := hw sim host models quant
 
+# Runs of docs/runs that the roofline shows.
+ROOFLINE := decode-128 verify-128 decode-1024 2b-decode-128 2b-two-stage-128 2b-two-stage-verify-128
+
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-sim sim test waves lint types wheel registers project bitstream train figures clean
+.PHONY: help setup setup-sim sim test waves lint types wheel registers project bitstream train figures performance clean
 
 help:       ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/setup.stamp         ## whole environment in .venv: simulator, torch, test tools
 
@@ -70,6 +73,10 @@ figures: .venv/setup.stamp       ## the slower measurements that docs/figures.md
 	$(PY) -m tests.models.attribution
 	.venv/bin/terntable info kjv
 	.venv/bin/terntable generate --model kjv --device sim --prompt "In the beginning" --max-tokens 16 --json
+
+performance: .venv/setup.stamp   ## the simulations behind docs/performance.md, over an hour; goes on where it was cut short
+	$(PY) -m terntable.host.performance_runs docs/runs
+	$(PY) -m terntable.host.roofline $(addprefix docs/runs/,$(addsuffix .json,$(ROOFLINE))) --output docs/roofline.svg
 
 clean:      ## all that make wrote, except .venv
 	rm -rf .link build sim_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

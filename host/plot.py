@@ -48,7 +48,9 @@ def scatter(points: Sequence[tuple[float, float, str]], *, title: str, x: str, y
         out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="#1f6fb2" fill-opacity="0.6"><title>{escape(label)}: '
                    f'{a:.4g}, {b:.4g}</title></circle>')
         if labels:
-            out.append(f'<text x="{px + 7:.1f}" y="{py + 4:.1f}">{escape(label)}</text>')
+            # On the side where there is more room.
+            at, anchor = (px + 7, "start") if px < WIDTH / 2 else (px - 7, "end")
+            out.append(f'<text x="{at:.1f}" y="{py + 4:.1f}" text-anchor="{anchor}">{escape(label)}</text>')
     return "\n".join([*out, "</svg>", ""])
 
 
