@@ -1,5 +1,6 @@
 """Checks the wheel: it holds exactly the package's files, and imports with the base dependencies only."""
 
+import configparser
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("hw", "sim", "host", "models", "quant")
 
 #: Files besides Python that the package needs to work.
-DATA = (".cpp", ".h", ".json", ".safetensors", "py.typed")
+DATA = (".cpp", ".h", ".ipynb", ".json", ".safetensors", "py.typed")
 
 #: Package -> what it may miss in a base installation. The longest name that fits a module counts.
 OPTIONAL: dict[str, set[str]] = {
@@ -53,6 +54,7 @@ def main() -> int:
                    if name.endswith((".py", *DATA))]
         modules = sorted(name[:-3].replace("/", ".").removesuffix(".__init__")
                          for name in names if name.endswith(".py"))
+        faults += [f"the entry point {point} is not in the wheel" for point in _entry_points(wheel) if point not in modules]
         faults += _import_all(Path(scratch), wheel, modules)
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -77,6 +79,14 @@ def _build(scratch: Path, tracked: list[str]) -> Path:
         shutil.copyfile(ROOT / path, target)
     _pip(Path(sys.executable), "wheel", "--no-deps", "-w", str(scratch / "wheel"), str(source))
     return next((scratch / "wheel").glob("terntable-*.whl"))
+
+
+def _entry_points(wheel: Path) -> list[str]:
+    """Modules that pip and PYNQ are pointed to."""
+    told = configparser.ConfigParser(delimiters="=")
+    with zipfile.ZipFile(wheel) as archive:
+        told.read_string(archive.read(f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/entry_points.txt").decode())
+    return [module.partition(":")[0] for group in told.sections() for module in told[group].values()]
 
 
 def _import_all(scratch: Path, wheel: Path, modules: list[str]) -> list[str]:

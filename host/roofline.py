@@ -6,7 +6,7 @@ Every weight of a row counts as one multiply-accumulate, keys and values as byte
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from terntable.host.plot import scatter
 from terntable.hw.spec.config import LOOKUP_TRITS, HardwareConfig, preset
 from terntable.models.shapes import SHAPES, ternary_weights
 
-__all__ = ["draw", "main", "point"]
+__all__ = ["chart", "draw", "main", "point"]
 
 
 def point(result: Mapping[str, Any]) -> tuple[float, float, str]:
@@ -28,6 +28,8 @@ def point(result: Mapping[str, Any]) -> tuple[float, float, str]:
         rows = result["rows"]
         work = rows * (ternary_weights(shape) + head)
         label = f"{rows} {'row' if rows == 1 else 'rows'}, context {result['context']}"
+    if result.get("head", "exact") != "exact":
+        label += f", {result['head']} head"
     moved = result["ddr_bytes_read"] + result["ddr_bytes_written"]
     return work / moved, work * result["clock_hz"] / result["cycles"] / 1e9, f"{shape.name}, {label}"
 
@@ -38,18 +40,22 @@ def draw(results: list[Mapping[str, Any]]) -> str:
     if len(names) != 1:
         raise InputError(f"Results of one preset are needed, not of {', '.join(sorted(names)) or 'none'}")
     config = preset(names.pop())
-    points = [point(result) for result in results]
-    bandwidth, peak = config.beat_bytes * config.clock_hz / 1e9, _peak(config)
+    return chart([point(result) for result in results], config, clock_hz=config.clock_hz,
+                 title=f"{config.name}, simulated RTL, {config.clock_hz / 1e6:g} MHz assumed")
+
+
+def chart(points: Sequence[tuple[float, float, str]], config: HardwareConfig, *, clock_hz: int, title: str) -> str:
+    """SVG of points as :func:`point` gives them, with the roofs of a preset's ports and of its lookups at a clock."""
+    bandwidth, peak = config.beat_bytes * clock_hz / 1e9, _peak(config, clock_hz)
     knee, left, right = peak / bandwidth, min(a for a, _, _ in points) / 2, max(a for a, _, _ in points) * 2
     roofs = [([(left, left * bandwidth), (knee, peak)], f"ports, {bandwidth:g} GB/s"),
              ([(knee, peak), (max(right, 2 * knee), peak)], f"{config.rows} rows of lookups, {peak:g} G/s")]
-    title = f"{config.name}, simulated RTL, {config.clock_hz / 1e6:g} MHz assumed"
     return scatter(points, lines=roofs, log=True, labels=True, title=title,
                    x="multiply-accumulates per byte of DDR", y="1e9 multiply-accumulates/s")
 
 
-def _peak(config: HardwareConfig) -> float:
-    return config.rows * config.word_bytes * LOOKUP_TRITS * config.clock_hz / 1e9
+def _peak(config: HardwareConfig, clock_hz: int) -> float:
+    return config.rows * config.word_bytes * LOOKUP_TRITS * clock_hz / 1e9
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Notebooks, which `pynq get-notebooks terntable` delivers: it copies all that is in this folder, except this file."""
