@@ -18,7 +18,7 @@ def test_commands_are_understood(name):
     parser = argparse.ArgumentParser()
     bench.add_parser(parser.add_subparsers())
     arguments = parser.parse_args(["bench", "--json", *RUNS[name].split()])
-    assert arguments.preset == "kv260" and ddr_options(arguments)
+    assert arguments.device == "sim" and ddr_options(arguments)
 
 
 def test_a_run_is_kept(monkeypatch, tmp_path, capsys):
