@@ -4,6 +4,7 @@ Its code cells run in one namespace within an event loop, which is what a kernel
 """
 
 import asyncio
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,6 +106,6 @@ def test_verify_and_rollback(small, capsys):
 def test_mistakes(monkeypatch):
     with pytest.raises(InputError, match="Unknown preset 'big'"), board_or_simulation(preset_name="big", memory_bytes=MEMORY):
         pass
-    monkeypatch.setitem(__import__("sys").modules, "terntable.sim.pynq_device", None)
+    monkeypatch.setitem(sys.modules, "terntable.sim.pynq_device", None)
     with pytest.raises(InputError, match="A simulated board needs .* On a board, name its bitstream"), board_or_simulation():
         pass
