@@ -10,6 +10,7 @@ from terntable.host import models
 from terntable.host.errors import InputError
 from terntable.host.models import cache_folder, find_model, load_program
 from terntable.host.program import PARTS, ProgramError
+from terntable.hw.spec.registers import VERSION
 from tests.host.tiny_checkpoint import write_checkpoint
 
 
@@ -84,7 +85,7 @@ def test_damaged_files_are_refused(program, tmp_path):
 
 @pytest.mark.parametrize(("found", "changed", "sentence"), [
     (b'\\"layers\\": 2', b'\\"layers\\": 3', "the checksum of header does not match"),
-    (b'\\"version\\": 2', b'\\"version\\": 1', "has program format 1, this version reads 2"),
+    (b'\\"version\\": %d' % VERSION, b'\\"version\\": 1', f"has program format 1, this version reads {VERSION}"),
     (b'\\"sha256\\"', b'\\"sha255\\"', "the checksum of program does not match"),
     (b'"U8"', b'"I8"', "the checksum of .* does not match"),
     (b'"terntable"', b'"terntaple"', "lacks its header"),
