@@ -112,6 +112,9 @@ class Bench:
         sums = rng.integers(-50, 50, (rows, outputs)).astype(np.int32)
         sums[:, vocab:] = (1 << SUM_BITS - 1) - 1
         d = (10 ** rng.uniform(-6, 0, rows)).astype(np.float32)
+        if rows > 1 and count > 1:
+            # Scores that took part in this scale would all be zero; logits, which do, are.
+            d[1] = 1e-38
         if large == "score":
             factor[-1], sums[0, vocab - 1] = 3e38, 100
         if large == "logit":
