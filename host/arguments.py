@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from terntable.host.errors import InputError
 from terntable.hw.spec.config import HardwareConfig, preset
+from terntable.models.shapes import Geometry, parse_geometry
 
 __all__ = ["Parser", "add_board_options", "add_ddr_option", "add_memory_options", "add_model_options", "board_options",
-           "board_preset", "chosen_preset", "ddr_options", "memory_options", "say"]
+           "board_preset", "chosen_preset", "chosen_shape", "ddr_options", "memory_options", "say"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +33,14 @@ def chosen_preset(name: str) -> HardwareConfig:
         return preset(name)
     except ValueError as error:
         raise InputError(str(error)) from error
+
+
+def chosen_shape(text: str) -> Geometry:
+    """The model's geometry that --shape names or spells out; InputError quotes what is wrong."""
+    try:
+        return parse_geometry(text)
+    except ValueError as error:
+        raise InputError(f"--shape: {error}") from error
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

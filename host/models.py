@@ -9,10 +9,11 @@ import terntable.host
 import terntable.hw.spec
 import terntable.models
 import terntable.quant
+from terntable.host.arguments import chosen_preset
 from terntable.host.compiler import compile_directory
 from terntable.host.errors import InputError
 from terntable.host.program import Program, ProgramError
-from terntable.hw.spec.config import HardwareConfig, preset
+from terntable.hw.spec.config import HardwareConfig
 
 __all__ = ["SHIPPED", "cache_folder", "find_model", "load_program"]
 
@@ -62,14 +63,14 @@ def load_program(model: str, preset_name: str | None = None, *, shortlist: bool 
     path = find_model(model)
     if path.is_file():
         program = Program.load(path)
-        if preset_name is not None and program.config != _preset(preset_name):
+        if preset_name is not None and program.config != chosen_preset(preset_name):
             made_for = program.config.name
             what = f"a preset {made_for} of other sizes" if made_for == preset_name else f"preset {made_for}"
             raise InputError(f"{path} is compiled for {what}, not for {preset_name}")
         if shortlist and not program.shortlist_words:
             raise InputError(f"{path} is compiled without a shortlist, which the two-stage head needs: compile it with --shortlist")
         return program
-    config = _preset(preset_name or DEFAULT_PRESET)
+    config = chosen_preset(preset_name or DEFAULT_PRESET)
     name = path.resolve().name
     kept = cache_folder() / f"{name}-{config.name}-{'shortlist-' * shortlist}{_key(path, config)}.safetensors"
     try:
@@ -96,13 +97,6 @@ def cache_folder() -> Path:
     if (checkout / "pyproject.toml").is_file() and os.access(checkout, os.W_OK):
         return checkout / "build" / "models"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "terntable" / "models"
-
-
-def _preset(name: str) -> HardwareConfig:
-    try:
-        return preset(name)
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def _key(path: Path, config: HardwareConfig) -> str:

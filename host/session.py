@@ -143,22 +143,7 @@ class Session:
 
     def extend(self, tokens: ArrayLike) -> Counters:
         """Run and commit tokens without asking for what follows them, so that the head is not read; counters of the passes."""
-        ids, _, count = self._input(tokens, None)
-        assert ids is not None
-        self._check_room(count)
-        before, total = self._length, Counters()
-        try:
-            for start in range(0, count, self.program.config.rows):
-                part = ids[start:start + self.program.config.rows]
-                rows = row_records(tokens=part, parents=check_parents(None, len(part)), length=self._length)
-                total = add_counters(total, self._pass(rows, None).counters)
-                self._length += len(part)
-        except BaseException:
-            self._length = before
-            raise
-        finally:
-            self._parents = []
-        return total
+        return self._run_all(tokens, None, RowFlag(0)).counters
 
     def prefill(self, tokens: ArrayLike | None = None, *, embeddings: ArrayLike | None = None,
                 logits: bool = False) -> PassResult:
@@ -183,6 +168,10 @@ class Session:
             A pass failed; the session is as before and usable.
 
         """
+        return self._run_all(tokens, embeddings, RowFlag.TOP_K | (RowFlag.LOGITS if logits else RowFlag(0)))
+
+    def _run_all(self, tokens: ArrayLike | None, embeddings: ArrayLike | None, wanted: RowFlag) -> PassResult:
+        """Run and commit an input in full passes, the last row with the flags `wanted`; the session is as before if one fails."""
         ids, vectors, count = self._input(tokens, embeddings)
         self._check_room(count)
         before, total, result = self._length, Counters(), None
@@ -192,7 +181,7 @@ class Session:
                 rows = row_records(tokens=None if ids is None else ids[part],
                                    parents=check_parents(None, part.stop - start), length=self._length)
                 if part.stop == count:
-                    rows["flags"][-1] = RowFlag.TOP_K | (RowFlag.LOGITS if logits else 0)
+                    rows["flags"][-1] = wanted
                 result = self._pass(rows, None if vectors is None else vectors[part])
                 total = add_counters(total, result.counters)
                 self._length += len(rows)

@@ -23,6 +23,7 @@ from terntable.hw.trit_gear import TritGear
 from terntable.models.shapes import SHAPES
 from terntable.sim.ablation_arrays import AddSelect, ColumnBank, MultiplyAdd
 from terntable.sim.cells import Counts
+from terntable.sim.ddr_parameters import DELIVERED
 from terntable.sim.performance import estimate
 from terntable.sim.synthesis import measure
 from terntable.sim.units import synthesise_units, units_of
@@ -30,7 +31,7 @@ from terntable.sim.units import synthesise_units, units_of
 __all__ = ["TABLES", "main"]
 
 #: What the tables are made for. Memory delivers what the DDR model does.
-PRESET, MODELS, CONTEXT, RATE = "kv260", ("bitnet-0.73b", "bitnet-2b-4t"), 128, 0.966
+PRESET, MODELS, CONTEXT = "kv260", ("bitnet-0.73b", "bitnet-2b-4t"), 128
 
 ROWS = (1, 2, 4, 8)
 UNITS = ("tlmm", "vector", "attention", "array")
@@ -79,11 +80,11 @@ def bits(config: HardwareConfig) -> list[Sequence[object]]:
         ("model", "bits a weight", "MB a pass", "tokens/s by bytes", "tokens/s by model", "LUT of the split", "LUT of the gear")]
     for model in MODELS:
         for width, words in ((1.6, 3 / 5), (2.0, 3 / 4)):
-            one = estimate(SHAPES[model], config, context=CONTEXT, bytes_per_cycle=RATE * config.beat_bytes, cell_words=words)
+            one = estimate(SHAPES[model], config, context=CONTEXT, bytes_per_cycle=DELIVERED * config.beat_bytes, cell_words=words)
             read = one.stream_bytes + one.data_bytes
             decoder = (scale * split.lut, scale * gear.lut) if width < 2 else (0, "")
-            table.append((model, width, read / 1e6, RATE * config.beat_bytes * config.clock_hz / read, config.clock_hz / one.cycles,
-                          *decoder))
+            by_bytes = DELIVERED * config.beat_bytes * config.clock_hz / read
+            table.append((model, width, read / 1e6, by_bytes, config.clock_hz / one.cycles, *decoder))
     return table
 
 
@@ -95,7 +96,7 @@ def overlap(config: HardwareConfig) -> list[Sequence[object]]:
         for beside in (True, False):
             for ring in (config.ring_words, short):
                 one = estimate(SHAPES[model], replace(config, ring_words=ring), context=CONTEXT, overlap=beside,
-                               bytes_per_cycle=RATE * config.beat_bytes)
+                               bytes_per_cycle=DELIVERED * config.beat_bytes)
                 table.append((model, "yes" if beside else "no", ring, one.cycles / 1e3, config.clock_hz / one.cycles))
     return table
 

@@ -13,7 +13,7 @@ fitted : chosen so that the model meets a few measurements on a board, which tes
 from dataclasses import dataclass, fields, replace
 from math import ceil
 
-__all__ = ["DDR4_2133", "DDR4_2400", "DdrParameters"]
+__all__ = ["DELIVERED", "DDR4_2133", "DDR4_2400", "DdrParameters"]
 
 #: Sizes of the model's queues and tables, see ddr_controller.h and ddr_model.h.
 QUEUE, RING, BANKS, LINES = 64, 64, 16, 4
@@ -117,6 +117,9 @@ class DdrParameters:
 
 #: As the stock firmware boots.
 DDR4_2133 = DdrParameters()
+
+#: Share of the bytes of four ports that reads get of it at best, each port in a bank of its own.
+DELIVERED = 0.966
 
 #: What the chips could do with firmware of one's own.
 DDR4_2400 = DDR4_2133.at_rate(2400)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from terntable.sim.errors import SynthesisError
 
-__all__ = ["LEVEL", "Pins", "cost_text", "pins_of"]
+__all__ = ["LEVEL", "Pins", "pins_of"]
 
 #: Cost of a level; what is below counts bits of carry.
 LEVEL = 1 << 16
@@ -36,11 +36,6 @@ class Pins:
     arcs: list[tuple[Bit, Bit, int]] = field(default_factory=list)
     starts: list[tuple[Bit, int]] = field(default_factory=list)
     ends: list[tuple[Bit, int]] = field(default_factory=list)
-
-
-def cost_text(cost: int) -> str:
-    """Levels and bits of carry in words."""
-    return f"{cost // LEVEL} levels, {cost % LEVEL} bits of carry"
 
 
 def pins_of(kind: str, parameters: Mapping[str, str], directions: Mapping[str, str], pins: Connections) -> Pins:

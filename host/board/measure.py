@@ -14,11 +14,9 @@ from terntable.host.session import Session
 from terntable.host.target import Counters, add_counters
 from terntable.hw.spec.program import DESCRIPTOR, Op, VecMode
 from terntable.models.shapes import Geometry
+from terntable.sim.ddr_parameters import DELIVERED
 
 __all__ = ["Phase", "geometry_of_program", "measure_board", "predict"]
-
-#: Share of the ports' bytes that the simulation's DDR model delivers.
-_DELIVERED = 0.966
 
 
 @dataclass
@@ -102,7 +100,7 @@ def predict(program: Program, clock_hz: int, *, prompt: int, context: int, token
     except (ImportError, ValueError):
         return {}
     config = program.config
-    given: dict[str, Any] = {"bytes_per_cycle": _DELIVERED * config.beat_bytes} | ({} if head == "exact" else {"head": head})
+    given: dict[str, Any] = {"bytes_per_cycle": DELIVERED * config.beat_bytes} | ({} if head == "exact" else {"head": head})
     passes = [(first, min(config.rows, prompt - first)) for first in range(0, prompt, config.rows)]
     prefill = sum(estimate(shape, config, context=first, rows=rows, output=first + rows == prompt, **given).cycles
                   for first, rows in passes)

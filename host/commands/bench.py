@@ -7,14 +7,14 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from terntable.host.arguments import add_board_options, add_ddr_option, board_options, ddr_options, say
+from terntable.host.arguments import add_board_options, add_ddr_option, board_options, chosen_preset, chosen_shape, ddr_options, say
 from terntable.host.bench import Job, expected_cycles, extrapolate, measure, summary
 from terntable.host.checked import CheckedSession
 from terntable.host.device import Device
 from terntable.host.errors import InputError
 from terntable.host.session import HEADS, Session
-from terntable.hw.spec.config import HardwareConfig, preset
-from terntable.models.shapes import SHAPES, Geometry, parse_geometry
+from terntable.hw.spec.config import HardwareConfig
+from terntable.models.shapes import SHAPES
 
 __all__ = ["add_parser", "run"]
 
@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"Unknown device {arguments.device!r}; known here: sim, pynq")
     if arguments.context is None:
         arguments.context = 128
-    config = _preset(arguments.preset or "kv260")
-    shape = _shape(arguments.shape)
+    config = chosen_preset(arguments.preset or "kv260")
+    shape = chosen_shape(arguments.shape)
     prompt = arguments.prompt or 0
     rows = _count(arguments.rows, 1, config.rows, "--rows", f"the rows of preset {config.name}") or 1
     if arguments.prompt is not None:
@@ -93,20 +93,6 @@ def _open(config: HardwareConfig, memory_bytes: int, options: dict[str, Any]) ->
     from terntable.host.devices.simulator import SimulatorDevice
 
     return SimulatorDevice(config, memory_bytes=memory_bytes, progress=say, **options)
-
-
-def _preset(name: str) -> HardwareConfig:
-    try:
-        return preset(name)
-    except ValueError as error:
-        raise InputError(str(error)) from error
-
-
-def _shape(text: str) -> Geometry:
-    try:
-        return SHAPES[text] if text in SHAPES else parse_geometry(text)
-    except ValueError as error:
-        raise InputError(f"--shape: {error}") from error
 
 
 def _count(value: int | None, low: int, high: int, name: str, limit: str) -> int | None:

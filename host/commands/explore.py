@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from terntable.host.arguments import chosen_preset, say
+from terntable.host.arguments import chosen_preset, chosen_shape, say
 from terntable.host.errors import InputError
 from terntable.host.plot import scatter
 from terntable.hw.spec.config import HardwareConfig
-from terntable.models.shapes import SHAPES, parse_geometry
+from terntable.models.shapes import SHAPES
+from terntable.sim.ddr_parameters import DELIVERED
 
 __all__ = ["add_parser", "run", "sweep"]
 
@@ -26,8 +27,9 @@ def add_parser(commands) -> None:
     parser.add_argument("--preset", default="kv260", help="where the other parameters come from (kv260)")
     parser.add_argument("--shape", default="bitnet-0.73b", help=f"{', '.join(SHAPES)}, or sizes (bitnet-0.73b)")
     parser.add_argument("--context", type=int, default=128, metavar="N", help="committed tokens (128)")
-    parser.add_argument("--rate", type=float, default=0.966, metavar="R",
-                        help="share of the ports' bytes that memory delivers, above 0 and at most 1 (0.966, the DDR model's)")
+    parser.add_argument("--rate", type=float, default=DELIVERED, metavar="R",
+                        help="share of the ports' bytes that memory delivers, above 0 and at most 1 "
+                             f"({DELIVERED}, the DDR model's)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also write a plot, an SVG file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
@@ -36,10 +38,7 @@ def add_parser(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand."""
     config = chosen_preset(arguments.preset)
-    try:
-        shape = SHAPES.get(arguments.shape) or parse_geometry(arguments.shape)
-    except ValueError as error:
-        raise InputError(f"--shape: {error}") from error
+    shape = chosen_shape(arguments.shape)
     if not 0 < arguments.rate <= 1:
         raise InputError(f"--rate must be above 0 and at most 1, not {arguments.rate}")
     if not 0 <= arguments.context <= shape.context - config.rows:

@@ -5,7 +5,7 @@ every NaN, infinity and overflow, and stops the pass when it reaches a buffer.
 """
 
 __all__ = ["ABSMAX_FLOOR", "ACC_BITS", "EXP_FRACTION_BITS", "EXP_INPUT_BITS", "EXP_ONE", "HEAD_ACT_BITS", "HEAD_LIMIT",
-           "INT8_LIMIT", "INVALID", "LOG2E", "PARTIALS", "SUM_BITS", "TABLE_HIGH", "TABLE_LOW"]
+           "INT8_LIMIT", "INVALID", "LOG2E", "PARTIALS"]
 
 #: The one bit pattern for not-a-number, infinity and overflow.
 INVALID = 0x7FC00000
@@ -20,12 +20,6 @@ INT8_LIMIT = 127.0
 HEAD_LIMIT = 32767.0
 HEAD_ACT_BITS = 16
 
-#: A byte of five trits is one lookup of three trits (low) and one of two (high): byte = low + 27 * high.
-TABLE_LOW = 27
-TABLE_HIGH = 9
-
-#: Width of the ternary engine's partial sums.
-SUM_BITS = 32
 #: Width of the integer sums of attention and head.
 ACC_BITS = 48
 

@@ -3,28 +3,16 @@
 import pytest
 
 from terntable.host.board.simulated import write_simulation_overlay
-from terntable.host.compiler import compile_directory
 from terntable.host.devices.golden import GoldenDevice
 from terntable.host.loaded import memory_needed
 from terntable.host.session import Session
-from terntable.hw.spec.config import preset
-from tests.host.tiny_checkpoint import write_checkpoint
+from tests.host.conftest import checkpoint, program
+
+__all__ = ["bitfile", "board", "cache", "checkpoint", "expected", "program"]
 
 #: Contiguous memory of the simulated board, generous for one session.
 MEMORY = 1 << 23
 PROMPT, TOKENS = "In the", 6
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    """Directory of the odd little model."""
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "odd")
-
-
-@pytest.fixture(scope="session")
-def program(checkpoint):
-    """The model, compiled for `nano`."""
-    return compile_directory(checkpoint, preset("nano"))
 
 
 @pytest.fixture(scope="session")
