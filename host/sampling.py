@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from terntable.host.errors import InputError
 
-__all__ = ["GREEDY", "Sampling", "draw", "token_law"]
+__all__ = ["GREEDY", "Sampling", "draw", "inverse", "token_law", "uniform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +50,18 @@ GREEDY = Sampling()
 def token_law(logits: ArrayLike, sampling: Sampling) -> NDArray[np.float64]:
     """Probabilities (vocab,) of the next token, from logits (vocab,)."""
     values = np.asarray(logits, np.float64)
-    # Stable, so equals stay in the order of their tokens.
-    order = np.argsort(-values, kind="stable")
     law = np.zeros(len(values))
     if sampling.greedy:
-        law[order[0]] = 1
+        law[values.argmax()] = 1
         return law
+    whole = not sampling.top_k and sampling.top_p == 1
+    # Stable, so equals stay in the order of their tokens.
+    order = np.arange(len(values)) if whole else np.argsort(-values, kind="stable")
     if sampling.top_k:
         order = order[:sampling.top_k]
     with np.errstate(over="ignore"):
         # The largest logit is subtracted first: a tiny temperature then gives zeros, not infinities.
-        weights = np.exp((values[order] - values[order[0]]) / sampling.temperature)
+        weights = np.exp((values[order] - values.max()) / sampling.temperature)
     weights /= weights.sum()
     if sampling.top_p < 1:
         reached = np.cumsum(weights)
@@ -71,9 +72,17 @@ def token_law(logits: ArrayLike, sampling: Sampling) -> NDArray[np.float64]:
     return law
 
 
+def uniform(*, seed: int, position: int, lane: int = 0, index: int = 0) -> float:
+    """A number of [0, 1) that depends on its place alone; lane 0 and index 0 are the draw of the token at a position."""
+    return float(np.random.Generator(np.random.Philox(key=[seed, 0], counter=[index, position, lane, 0])).random())
+
+
+def inverse(law: NDArray[np.float64], reached: NDArray[np.float64], u: float) -> int:
+    """The token of a law at u of [0, 1), where `reached` are the law's running sums."""
+    token = int(np.searchsorted(reached, u * reached[-1], side="right"))
+    return token if token < len(law) and law[token] > 0 else int(np.flatnonzero(law)[-1])
+
+
 def draw(law: NDArray[np.float64], *, seed: int, position: int) -> int:
     """A token of the law; the same for the same seed and position, whatever was drawn before."""
-    generator = np.random.Generator(np.random.Philox(key=[seed, 0], counter=[0, position, 0, 0]))
-    reached = np.cumsum(law)
-    token = int(np.searchsorted(reached, generator.random() * reached[-1], side="right"))
-    return min(token, int(np.flatnonzero(law)[-1]))
+    return inverse(law, np.cumsum(law), uniform(seed=seed, position=position))

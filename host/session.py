@@ -1,6 +1,6 @@
 """A sequence on a device: prefill, decode, verify, commit, rollback."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -182,6 +182,8 @@ class Session:
                                    parents=check_parents(None, part.stop - start), length=self._length)
                 if part.stop == count:
                     rows["flags"][-1] = wanted
+                if vectors is not None:
+                    rows["flags"] |= RowFlag.VECTOR
                 result = self._pass(rows, None if vectors is None else vectors[part])
                 total = add_counters(total, result.counters)
                 self._length += len(rows)
@@ -198,16 +200,18 @@ class Session:
         return self.prefill([token], logits=logits)
 
     def verify(self, tokens: ArrayLike | None = None, parents: Sequence[int] | None = None, *,
-               embeddings: ArrayLike | None = None, logits: bool = False) -> PassResult:
+               embeddings: ArrayLike | None = None, vectors: Mapping[int, ArrayLike] | None = None,
+               logits: bool = False) -> PassResult:
         """Run a tree of up to M nodes without committing it; a result row for each node.
 
         Parameters
         ----------
         tokens, embeddings : of the nodes, as :meth:`prefill`.
         parents : of each node, before it; -1 for nodes that follow the last committed token. A chain if None.
+        vectors : node -> float32 (hidden,) that enters in place of its token.
 
         """
-        ids, vectors, count = self._input(tokens, embeddings)
+        ids, inputs, count = self._input(tokens, embeddings)
         if count > self.program.config.rows:
             raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} "
                                "rows")
@@ -215,8 +219,17 @@ class Session:
         self._check_room(count)
         rows = row_records(tokens=ids, parents=tree, length=self._length)
         rows["flags"] = RowFlag.TOP_K | (RowFlag.LOGITS if logits else 0)
+        if inputs is not None:
+            rows["flags"] |= RowFlag.VECTOR
+        elif vectors:
+            nodes = sorted(vectors)
+            if not 0 <= nodes[0] <= nodes[-1] < count:
+                raise SessionError(f"Vectors were given for nodes {nodes[0]} to {nodes[-1]} of a tree of {count}")
+            inputs = np.zeros((count, self.program.shape.hidden), np.float32)
+            inputs[nodes] = check_vectors(np.stack([np.asarray(vectors[node]) for node in nodes]), inputs.shape[1])
+            rows["flags"][nodes] |= RowFlag.VECTOR
         self._parents = []
-        result = self._pass(rows, vectors)
+        result = self._pass(rows, inputs)
         self._parents = tree
         return result
 
@@ -287,13 +300,13 @@ class Session:
                                "are in use")
 
     def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
-        """One pass over row records; the vector addresses are filled in here."""
+        """One pass over row records; where a row's flags ask for a vector, the address of its own of (rows, hidden) is set here."""
         program = self.program
         if vectors is not None:
             self._vectors[:len(rows), :vectors.shape[1]] = vectors
             self._vectors.flush()
-            rows["flags"] |= RowFlag.VECTOR
-            rows["vector"] = self._vectors.device_address + np.arange(len(rows)) * self._vectors.strides[0]
+            marked = np.flatnonzero(rows["flags"] & RowFlag.VECTOR)
+            rows["vector"][marked] = self._vectors.device_address + marked * self._vectors.strides[0]
         counters = self._run(rows, "program", program.stream_words, program.head_words,
                              program.shortlist_words if self.head == "two-stage" else 0)
         flags = rows["flags"]

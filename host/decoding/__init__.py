@@ -1,0 +1,14 @@
+"""Published decoding methods over one core: token laws, draft trees, acceptance rules and one verify loop."""
+
+from typing import Any
+
+__all__ = ["generate"]
+
+
+def __getattr__(name: str) -> Any:
+    # The parts load each other; a package that loads them all first would close a ring.
+    if name == "generate":
+        from terntable.host.decoding.generate import generate
+
+        return generate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,100 @@
+"""Text by a method, from a model of transformers or any target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from terntable.host.decoding.ledger import Ledger
+from terntable.host.decoding.loop import decode
+from terntable.host.decoding.method import Method, Setup
+from terntable.host.decoding.registry import load_method
+from terntable.host.decoding.target import DecodingTarget
+from terntable.host.errors import InputError
+from terntable.host.sampling import GREEDY, Sampling
+
+__all__ = ["Generation", "generate", "run_method"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a method gave.
+
+    Attributes
+    ----------
+    text : of the new tokens, without the end of text; empty without a tokenizer.
+    tokens : new ones, the end of text included.
+    ledger : what it cost.
+    finish_reason : "eos" or "length".
+
+    """
+
+    text: str
+    tokens: list[int]
+    ledger: Ledger
+    finish_reason: str
+
+
+def run_method(target: DecodingTarget, method: Method | str, prompt: Sequence[int], *, options: Mapping[str, Any] | None = None,
+               max_tokens: int = 32, sampling: Sampling = GREEDY, eos: Sequence[int] = (), model: str | None = None,
+               tokenizer: Any = None, parts: Any = None, controller: Any = None) -> Generation:
+    """New tokens after a prompt in a fresh sequence of a target; no text.
+
+    Parameters
+    ----------
+    options : of the method, see :attr:`Method.options`.
+    model : name that trained parts are kept by.
+    controller : in place of the method's own.
+
+    Raises
+    ------
+    InputError
+        Before any forward, in a sentence.
+
+    """
+    chosen = load_method(method) if isinstance(method, str) else method
+    setup = Setup(target, sampling, model, tuple(prompt), tokenizer, parts)
+    decoder, ledger = chosen.decoder(setup, options), Ledger()
+    tokens: list[int] = []
+    for outcome in decode(target, prompt, drafter=decoder.drafter, rule=decoder.rule, controller=controller or decoder.controller,
+                          sampling=sampling, max_tokens=max_tokens, eos=eos, ledger=ledger):
+        tokens += outcome.tokens
+    return Generation("", tokens, ledger, "eos" if tokens[-1] in eos else "length")
+
+
+def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy", max_tokens: int = 128, sampling: Sampling = GREEDY,
+             device: Any = None, dtype: Any = None, parts: Any = None, **options: Any) -> Generation:
+    """Text that follows a prompt, by a method.
+
+    Parameters
+    ----------
+    model, tokenizer : of transformers, a causal language model.
+    method : a name of `terntable methods`.
+    device, dtype : where and in what numbers the model shall run; as it is if None.
+    parts : folder of trained parts, for methods that need them.
+    options : of the method.
+
+    Returns
+    -------
+    Generation
+        Its text does not repeat the prompt.
+
+    Raises
+    ------
+    InputError
+        An unknown method or option, a model that lacks what the method needs, an empty or too long prompt, wrong sampling numbers;
+        before any forward.
+
+    """
+    from terntable.host.decoding.torch_target import TorchTarget
+
+    chosen = load_method(method)
+    ids = tokenizer(prompt).input_ids
+    if not ids:
+        raise InputError(f"The prompt {prompt!r} has no tokens, but must have at least one")
+    eos = model.generation_config.eos_token_id if model.generation_config is not None else model.config.eos_token_id
+    ends = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    done = run_method(TorchTarget(model, device=device, dtype=dtype), chosen, ids, options=options, max_tokens=max_tokens,
+                      sampling=sampling, eos=ends, model=getattr(model.config, "name_or_path", None), tokenizer=fast, parts=parts)
+    shown = done.tokens[:-1] if done.finish_reason == "eos" else done.tokens
+    return Generation(tokenizer.decode(shown), done.tokens, done.ledger, done.finish_reason)

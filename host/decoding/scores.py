@@ -1,0 +1,47 @@
+"""What a target says about the nodes of a tree, fetched from it only as far as it is asked for."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terntable.host.decoding.law import TokenLaw
+from terntable.host.sampling import Sampling, token_law
+from terntable.host.target import Counters
+
+__all__ = ["Scores"]
+
+
+class Scores:
+    """Results of a pass for every node of a tree, probes included.
+
+    Parameters
+    ----------
+    best : token of the largest logit of each node, the lowest one of equals.
+    logits : gives float32 (nodes, vocab); called at most once.
+    hidden : layer -> states of all rows of the pass (rows, width), those of the prefix first, as the target holds them.
+    counters : of the passes.
+
+    """
+
+    def __init__(self, best: list[int], logits: Callable[[], NDArray[np.floating]] | None, *,
+                 hidden: Mapping[int, Any] | None = None, counters: Counters | None = None) -> None:
+        self.best, self.hidden, self.counters = best, hidden or {}, counters or {}
+        self._fetch = logits
+        self._laws: dict[tuple[int, Sampling], TokenLaw] = {}
+
+    @cached_property
+    def logits(self) -> NDArray[np.floating]:
+        """Logits of all nodes."""
+        if self._fetch is None:
+            raise ValueError("The pass was asked for best tokens only, not for logits")
+        return self._fetch()
+
+    def law(self, node: int, sampling: Sampling) -> TokenLaw:
+        """The law of the token after a node."""
+        kept = self._laws.get((node, sampling))
+        if kept is None:
+            kept = self._laws[node, sampling] = TokenLaw(token_law(self.logits[node], sampling))
+        return kept
