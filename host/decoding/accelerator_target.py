@@ -35,8 +35,8 @@ class AcceleratorTarget:
 
     @property
     def length(self) -> int:
-        """Committed tokens."""
-        return self.session.length
+        """Committed tokens, those of a prefix that went with a tree among them."""
+        return self.session.length + self._tail
 
     @property
     def context(self) -> int:
@@ -55,6 +55,7 @@ class AcceleratorTarget:
             raise SessionError(f"Target {self.name} gives no hidden states")
         if len(tree) > self.rows:
             raise SessionError(f"A tree of {len(tree)} nodes does not fit a pass of {self.rows} rows")
+        self._settle()
         before, counters = self.length, Counters()
         tail = min(len(prefix), self.rows - len(tree))
         try:
@@ -74,10 +75,17 @@ class AcceleratorTarget:
 
     def commit(self, path: Sequence[int]) -> Counters:
         """As `DecodingTarget.commit`."""
-        tail, self._tail = self._tail, 0
-        return self.session.commit([*range(tail), *(tail + node for node in path)])
+        counters = self.session.commit([*range(self._tail), *(self._tail + node for node in path)])
+        self._tail = 0
+        return counters
 
     def rollback(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
+        self._settle()
         self.session.rollback(length)
+
+    def _settle(self) -> None:
+        """Give up the tree that was scored last, but keep the rows of its prefix, which are where they belong already."""
+        if self._tail:
+            self.session.commit(range(self._tail))
         self._tail = 0

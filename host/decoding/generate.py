@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from terntable.host.decoding.ledger import Ledger
-from terntable.host.decoding.loop import decode
+from terntable.host.decoding.loop import check_request, decode
 from terntable.host.decoding.method import Method, Setup
 from terntable.host.decoding.registry import load_method
 from terntable.host.decoding.target import DecodingTarget
@@ -52,7 +52,8 @@ def run_method(target: DecodingTarget, method: Method | str, prompt: Sequence[in
 
     """
     chosen = load_method(method) if isinstance(method, str) else method
-    setup = Setup(target, sampling, model, tuple(prompt), tokenizer, parts)
+    # Parts may be long to build, and may look at the prompt.
+    setup = Setup(target, sampling, model, tuple(check_request(target, prompt, max_tokens)), tokenizer, parts)
     decoder, ledger = chosen.decoder(setup, options), Ledger()
     tokens: list[int] = []
     for outcome in decode(target, prompt, drafter=decoder.drafter, rule=decoder.rule, controller=controller or decoder.controller,

@@ -14,7 +14,7 @@ from terntable.host.rows import check_tokens
 from terntable.host.sampling import GREEDY, Sampling
 from terntable.host.target import add_counters
 
-__all__ = ["decode", "walk"]
+__all__ = ["check_request", "decode", "walk"]
 
 
 def walk(tree: DraftTree, scores: Scores, rule: Rule, sampling: Sampling, *, length: int, room: int,
@@ -34,6 +34,16 @@ def walk(tree: DraftTree, scores: Scores, rule: Rule, sampling: Sampling, *, len
         path.append(child)
 
 
+def check_request(target: DecodingTarget, prompt: Sequence[int], max_tokens: int) -> list[int]:
+    """The token ids of a prompt; InputError for a token outside the vocabulary, and for what the context does not hold."""
+    ids = check_tokens(prompt, target.vocab).tolist()
+    if not 1 <= max_tokens <= target.context:
+        raise InputError(f"max-tokens must be 1 to {target.context}, the model's context, not {max_tokens}")
+    if len(ids) > target.context:
+        raise InputError(f"The prompt has {len(ids)} tokens, but the context holds {target.context}")
+    return ids
+
+
 def decode(target: DecodingTarget, prompt: Sequence[int], *, drafter: Drafter, rule: Rule, controller: Controller | None = None,
            sampling: Sampling = GREEDY, max_tokens: int = 32, eos: Collection[int] = (),
            ledger: Ledger | None = None) -> Iterator[Outcome]:
@@ -47,11 +57,7 @@ def decode(target: DecodingTarget, prompt: Sequence[int], *, drafter: Drafter, r
         A token outside the vocabulary, or a prompt that the context does not hold.
 
     """
-    ids = check_tokens(prompt, target.vocab).tolist()
-    if not 1 <= max_tokens <= target.context:
-        raise InputError(f"max-tokens must be 1 to {target.context}, the model's context, not {max_tokens}")
-    if len(ids) > target.context:
-        raise InputError(f"The prompt has {len(ids)} tokens, but the context holds {target.context}")
+    ids = check_request(target, prompt, max_tokens)
     # The last token needs no place in the cache.
     most = min(max_tokens, target.context - len(ids) + 1)
     return _rounds(target, ids, drafter, rule, controller or Constant(), sampling, most, frozenset(eos),
@@ -73,6 +79,7 @@ def _rounds(target: DecodingTarget, known: list[int], drafter: Drafter, rule: Ru
         with ledger.timed("draft"):
             tree = drafter.propose(known, budget)
         with ledger.timed("core"):
+            assert tree.tokens[0] == known[-1]
             tree = controller.cut(tree, budget)
             if len(tree) > limits.nodes + 1:
                 raise InputError(f"The drafter made a tree of {len(tree)} nodes, but target {target.name} has room for "

@@ -47,15 +47,15 @@ class DecodingTarget(Protocol):
 
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:
-        """Run and commit `prefix`, then run a tree after it without committing it.
+        """Run and commit `prefix`, then run a tree after it without committing it; a tree scored before that was not is given up.
 
         Parameters
         ----------
         tree : at most `rows` nodes.
         prefix : known tokens that are not committed yet; the root of the tree follows them.
         logits : whether laws may be asked for.
-        hidden : layers whose states are wanted: 0 is what enters the first layer, i what layer i gives, LAST what enters the
-            output layer.
+        hidden : layers whose states are wanted: 0 is what enters the first layer, i below `layers` what layer i gives, LAST what
+            enters the output layer.
 
         """
 

@@ -1,5 +1,7 @@
 """Any causal language model of transformers as a target, on the CPU or a GPU, with its own attention and cache."""
 
+import inspect
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ from transformers import DynamicCache
 
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
+from terntable.host.decoding.target import LAST
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError, SessionError
 from terntable.host.rows import check_path
@@ -19,6 +22,8 @@ __all__ = ["ROWS", "TorchTarget", "keep_rows"]
 
 #: Most nodes of a tree.
 ROWS = 1024
+#: Part of the names of what belongs to a layer.
+_OF_LAYER = re.compile(r"\.(layers|h)\.\d+\.")
 
 
 class TorchTarget:
@@ -33,7 +38,7 @@ class TorchTarget:
     Raises
     ------
     InputError
-        The model's cache cannot take tokens back, or its attention takes no mask for trees.
+        The model takes no positions, or its cache cannot take tokens back.
 
     """
 
@@ -43,17 +48,21 @@ class TorchTarget:
     def __init__(self, model: Any, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None,
                  context: int | None = None) -> None:
         self.model = model.to(device=device or model.device, dtype=dtype or model.dtype).eval()
-        config = model.config.get_text_config()
-        self._context, self._vocab = context or config.max_position_embeddings, config.vocab_size
-        if not 1 <= self._context <= config.max_position_embeddings:
-            raise SessionError(f"A context of {context} is outside 1 to {config.max_position_embeddings}")
+        self._config = config = model.config.get_text_config()
+        most = getattr(config, "max_position_embeddings", None)
+        if most is None or getattr(config, "alibi", False) or "position_ids" not in inspect.signature(model.forward).parameters:
+            raise InputError(f"A {type(model).__name__} takes no positions, without which drafts cannot be verified")
+        self._context, self._vocab = most if context is None else context, config.vocab_size
+        if not 1 <= self._context <= most:
+            raise SessionError(f"A context of {context} is outside 1 to {most}")
         self.capabilities = (Capability.CHAIN | Capability.FULL_LAW | Capability.LAST_HIDDEN | Capability.ALL_HIDDEN
                              | Capability.EMBED_INPUT)
-        if config._attn_implementation in ("sdpa", "eager"):
+        # Local layers of GPT-Neo count places in the cache, not positions.
+        if config._attn_implementation in ("sdpa", "eager") and "local" not in getattr(config, "attention_layers", ()):
             self.capabilities |= Capability.TREE
         self.layers = config.num_hidden_layers
         self.layer_weights = sum(weight.numel() for name, weight in model.named_parameters()
-                                 if ".layers." in name) // self.layers
+                                 if _OF_LAYER.search(name)) // self.layers
         self._width = config.hidden_size
         self._cache: Any = self._fresh()
         self._length = 0
@@ -82,6 +91,15 @@ class TorchTarget:
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:
         """As `DecodingTarget.score`; everything runs in one forward."""
+        if len(tree) > self.rows:
+            raise SessionError(f"A tree of {len(tree)} nodes does not fit a pass of {self.rows} rows")
+        if not tree.is_chain and Capability.TREE not in self.capabilities:
+            raise SessionError(f"The attention of a {type(self.model).__name__} takes no mask for trees")
+        for layer in hidden:
+            if layer != LAST and not 0 <= layer < self.layers:
+                raise SessionError(f"Layer {layer} is not one of 0 to {self.layers - 1}, or {LAST} for the last states")
+        if self._parents:
+            self.rollback(self._length)
         before, rows = self._length, len(prefix) + len(tree)
         if before + rows > self._context:
             raise SessionError(f"{rows} rows do not fit: {before} of the context's {self._context} are in use")
@@ -137,7 +155,11 @@ class TorchTarget:
     def head(self, states: torch.Tensor) -> torch.Tensor:
         """Logits (n, vocab) of states (n, width) that enter the output layer."""
         with torch.inference_mode():
-            return self.model.get_output_embeddings()(states)
+            logits = self.model.get_output_embeddings()(states)
+        # What families do to logits behind the output layer: Cohere, Granite, Gemma.
+        logits = logits * (getattr(self._config, "logit_scale", None) or 1) / (getattr(self._config, "logits_scaling", None) or 1)
+        cap = getattr(self._config, "final_logit_softcapping", None)
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def _fresh(self) -> Any:
         cache: Any = DynamicCache(config=self.model.config)

@@ -1,0 +1,1 @@
+"""Distillation of trained parts: drafters, probes and transfer heads, from a frozen target."""
