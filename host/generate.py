@@ -12,7 +12,7 @@ from terntable.host.sampling import GREEDY, Sampling, draw, token_law
 from terntable.host.target import Counters, PassResult, Target
 from terntable.host.text import StopStrings, TextStream
 
-__all__ = ["Step", "generate"]
+__all__ = ["Step", "generate", "steps"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Step:
     token : its id.
     text : what became ready to be shown; a token may show nothing, or also what was held back before.
     finish_reason : "eos", "stop" or "length" on the last step, else None.
-    counters : of the passes that led to the token: the whole prefill for the first one.
+    counters : of the passes that led to the token: the whole prefill for the first one; empty where the token came from the same
+        pass as the one before it.
 
     """
 
@@ -59,18 +60,34 @@ def generate(target: Target, tokens: ArrayLike, *, max_tokens: int = 32, samplin
     if target.length + len(ids) > target.context:
         raise InputError(f"The prompt has {len(ids)} tokens, but {target.context - target.length} of the "
                          f"context's {target.context} are free")
+    # The last token needs no place in the cache.
+    most = min(max_tokens, target.context - target.length - len(ids) + 1)
+    return steps(_one_by_one(target, ids, sampling), most=most, prompt=ids, tokenizer=tokenizer, stop=stop, eos=eos)
+
+
+def steps(source: Iterator[tuple[int, Counters]], *, most: int, prompt: Sequence[int], tokenizer: Tokenizer | None = None,
+          stop: Sequence[str] = (), eos: Sequence[int] = ()) -> Iterator[Step]:
+    """Steps of the tokens that a source gives, until something ends them; parameters as of :func:`generate`.
+
+    Parameters
+    ----------
+    source : tokens with the counters of the passes that led to each; nothing more is asked of it after the last step.
+    most : tokens after which the sequence ends.
+
+    Raises
+    ------
+    InputError
+        Before any work.
+
+    """
     if stop and tokenizer is None:
         raise InputError("Stop strings need a model with a tokenizer")
-    return _steps(target, ids, max_tokens, sampling,
-                  None if tokenizer is None else TextStream(tokenizer, ids),
-                  StopStrings(stop), set(eos))
+    return _steps(source, most, None if tokenizer is None else TextStream(tokenizer, prompt), StopStrings(stop), set(eos))
 
 
-def _steps(target: Target, ids: list[int], max_tokens: int, sampling: Sampling, stream: TextStream | None,
-           stops: StopStrings, eos: set[int]) -> Iterator[Step]:
-    result = target.prefill(ids, logits=not sampling.greedy)
-    for count in range(1, max_tokens + 1):
-        token = _choose(result, sampling, target.length)
+def _steps(source: Iterator[tuple[int, Counters]], most: int, stream: TextStream | None, stops: StopStrings,
+           eos: set[int]) -> Iterator[Step]:
+    for count, (token, counters) in enumerate(source, start=1):
         shown, reason = "", None
         if token in eos:
             reason = "eos"
@@ -78,14 +95,21 @@ def _steps(target: Target, ids: list[int], max_tokens: int, sampling: Sampling, 
             shown = stops.feed(stream.feed(token)) if stream else ""
             if stops.stopped:
                 reason = "stop"
-            elif count == max_tokens or target.length == target.context:
+            elif count == most:
                 reason = "length"
         if reason in ("eos", "length") and stream:
             shown += stops.feed(stream.finish()) + stops.finish()
             reason = "stop" if stops.stopped else reason
-        yield Step(token, shown, reason, result.counters)
+        yield Step(token, shown, reason, counters)
         if reason:
             return
+
+
+def _one_by_one(target: Target, ids: list[int], sampling: Sampling) -> Iterator[tuple[int, Counters]]:
+    result = target.prefill(ids, logits=not sampling.greedy)
+    while True:
+        token = _choose(result, sampling, target.length)
+        yield token, result.counters
         result = target.decode(token, logits=not sampling.greedy)
 
 

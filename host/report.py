@@ -18,6 +18,7 @@ class Report:
     clock_hz : converts cycles, None where a device has no time.
     beat_bytes : of a port, None where a device has no ports.
     on_board : whether the clock was read back from a board; otherwise the cycles are simulated and the clock is assumed.
+    first_tokens : tokens that the last pass of the prompt gave, more than one when a draft went with it.
     checked_passes : passes that were equal to the golden model, None when they were not compared.
 
     """
@@ -32,15 +33,18 @@ class Report:
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     finish_reason: str | None = None
+    first_tokens: int = 1
     prefill: Counters = field(default_factory=dict)
     decode: Counters = field(default_factory=dict)
 
     def add(self, step: Step) -> None:
         """Take in the next step."""
-        if self.tokens:
+        if not self.tokens:
+            self.prefill = step.counters
+        elif step.counters or self.decode:
             self.decode = add_counters(self.decode, step.counters)
         else:
-            self.prefill = step.counters
+            self.first_tokens += 1
         self.tokens.append(step.token)
         self.text += step.text
         self.finish_reason = step.finish_reason
@@ -57,9 +61,9 @@ class Report:
 
     @property
     def decode_tokens_per_second(self) -> float | None:
-        """Tokens after the first one, at the clock."""
+        """Tokens after those of the prompt's last pass, at the clock."""
         seconds = self._seconds(self.decode)
-        return (len(self.tokens) - 1) / seconds if seconds else None
+        return (len(self.tokens) - self.first_tokens) / seconds if seconds else None
 
     @property
     def bytes_read(self) -> int | None:

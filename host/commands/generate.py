@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str, Any]) -> int:
-    from terntable.host.devices.torch_reference import TorchTarget
+    from terntable.host.devices.torch_reference import ReferenceTarget
 
     if arguments.record is not None:
         raise InputError("--record is of a device that runs a compiled program, which torch does not")
@@ -106,7 +106,7 @@ def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str,
     prepared = _Prompt(arguments, text, bos if isinstance(bos, int) else None,
                        () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos))
     prepared.check(config.vocab_size, config.max_position_embeddings)
-    target = TorchTarget(path)
+    target = ReferenceTarget(path)
     return _run(target, prepared, arguments, sampling, Report(model=path.resolve().name, device="torch"))
 
 

@@ -9,6 +9,9 @@ from typing import Any
 
 from terntable.host.errors import DeviceError, InputError
 from terntable.host.models import SHIPPED, find_model
+from terntable.quant.families import MICROSOFT
+from terntable.quant.huggingface import read_checkpoint
+from terntable.quant.huggingface_config import read_family
 
 __all__ = ["CausalModel", "SMOLLM2", "load_model", "quiet_loading"]
 
@@ -60,7 +63,9 @@ def load_model(name: str) -> CausalModel:
     InputError
         There is no such model.
     DeviceError
-        torch or transformers are missing.
+        torch or transformers are missing, or transformers has no class for the checkpoint's family.
+    CheckpointError
+        A ternary checkpoint is damaged.
 
     """
     try:
@@ -76,6 +81,7 @@ def load_model(name: str) -> CausalModel:
         path = find_model(name)
         if not path.is_dir():
             raise InputError(f"Device torch runs a Hugging Face directory, but {path} is a compiled file")
+        _check_ternary(path)
     with quiet_loading():
         tokenizer = AutoTokenizer.from_pretrained(str(path), **source)
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32, **source).eval()
@@ -108,6 +114,17 @@ def quiet_loading() -> Iterator[None]:
         logging.set_verbosity(kept[0])
         if kept[1]:
             logging.enable_progress_bar()
+
+
+def _check_ternary(path: Path) -> None:
+    """Refuse what the loader of transformers would fill in with random numbers, or leave out."""
+    config = path / "config.json"
+    if not config.is_file() or "bitnet" not in config.read_text().lower():
+        return
+    read_checkpoint(path)
+    family = read_family(path)
+    if family is not MICROSOFT:
+        raise DeviceError(f"Device torch cannot run {path}: transformers has no class for a {family.title} model")
 
 
 def _smollm2() -> Path:

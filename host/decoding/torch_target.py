@@ -102,7 +102,7 @@ class TorchTarget:
             self.rollback(self._length)
         before, rows = self._length, len(prefix) + len(tree)
         if before + rows > self._context:
-            raise SessionError(f"{rows} rows do not fit: {before} of the context's {self._context} are in use")
+            raise SessionError(f"{rows} tokens do not fit: {before} of the context's {self._context} are in use")
         start = before + len(prefix)
         given: dict[str, Any] = {}
         if not tree.is_chain:

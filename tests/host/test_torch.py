@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from terntable.host import cli
-from terntable.host.devices.torch_reference import TorchTarget
+from terntable.host.devices.torch_reference import ReferenceTarget
 from terntable.host.errors import DeviceError, SessionError
 from tests.quant import tiny_bitnet
 
@@ -17,7 +17,7 @@ TOKENS = np.random.default_rng(3).integers(2, 97, 12)
 
 @pytest.fixture(scope="module")
 def target(checkpoint):
-    return TorchTarget(checkpoint)
+    return ReferenceTarget(checkpoint)
 
 
 def test_it_agrees_with_the_golden_device(target, session):
@@ -75,10 +75,10 @@ def test_a_flipped_bit_is_named(checkpoint, tmp_path, capfd, file):
 def test_a_missing_package_is_named(checkpoint, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(DeviceError, match=f"needs {package}, which is not installed: pip install 'terntable.torch.'"):
-        TorchTarget(checkpoint)
+        ReferenceTarget(checkpoint)
 
 
 def test_the_family_that_transformers_lacks_is_refused(tmp_path):
     folder = tiny_bitnet.write_one_bit_llm(tmp_path / "model")
     with pytest.raises(DeviceError, match="transformers has no class for a 1bitLLM BitNet model"):
-        TorchTarget(folder)
+        ReferenceTarget(folder)
