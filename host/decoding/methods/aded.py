@@ -93,7 +93,8 @@ def _path(found: list[Found], length: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for number in _heaviest(found, len(found)):
         children.setdefault(found[number].parent, []).append(number)
-    path, node = [], -1
+    path: list[int] = []
+    node = -1
     while node in children and len(path) < length:
         node = children[node][0]
         path.append(node)
