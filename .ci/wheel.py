@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("hw", "sim", "host", "models", "quant")
 
 #: Files besides Python that the package needs to work.
-DATA = (".cpp", ".h", ".ipynb", ".json", ".safetensors", "py.typed")
+DATA = (".cpp", ".h", ".ipynb", ".json", ".jsonl", ".safetensors", "py.typed")
 
 #: Package -> what it may miss in a base installation. The longest name that fits a module counts.
 OPTIONAL: dict[str, set[str]] = {

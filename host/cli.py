@@ -7,7 +7,20 @@ from collections.abc import Sequence
 
 from terntable.host.arguments import Parser, say
 from terntable.host.checked import Mismatch
-from terntable.host.commands import bench, compile, doctor, explore, generate, info, project, resources, timing, verify_device
+from terntable.host.commands import (
+    bench,
+    compare,
+    compile,
+    doctor,
+    explore,
+    generate,
+    info,
+    methods,
+    project,
+    resources,
+    timing,
+    verify_device,
+)
 from terntable.host.errors import DeviceError, InputError
 from terntable.host.program import ProgramError
 from terntable.quant.checkpoint import CheckpointError
@@ -27,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = Parser(prog="terntable", description="Ternary language models on small FPGAs by table lookup.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for command in (generate, compile, info, verify_device, bench, resources, timing, explore, project, doctor):
+    for command in (generate, methods, compare, compile, info, verify_device, bench, resources, timing, explore, project, doctor):
         command.add_parser(commands)
     try:
         arguments = parser.parse_args(argv)

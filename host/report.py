@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from terntable.host.decoding.ledger import Ledger
 from terntable.host.generate import Step
 from terntable.host.target import Counters, add_counters
 
@@ -20,6 +21,7 @@ class Report:
     on_board : whether the clock was read back from a board; otherwise the cycles are simulated and the clock is assumed.
     first_tokens : tokens that the last pass of the prompt gave, more than one when a draft went with it.
     checked_passes : passes that were equal to the golden model, None when they were not compared.
+    method, ledger : of the decoding method, None for one token a pass.
 
     """
 
@@ -36,6 +38,8 @@ class Report:
     first_tokens: int = 1
     prefill: Counters = field(default_factory=dict)
     decode: Counters = field(default_factory=dict)
+    method: str | None = None
+    ledger: Ledger | None = None
 
     def add(self, step: Step) -> None:
         """Take in the next step."""
@@ -81,6 +85,8 @@ class Report:
             "decode_tokens_per_second": self.decode_tokens_per_second, "ttft_seconds": self.ttft_seconds,
             "ddr_bytes_read": self.bytes_read, "ddr_bytes_written": self.total.get("write_bytes"),
         }
+        if self.ledger is not None:
+            result |= {"method": self.method, "ledger": self.ledger.as_json()}
         if self.checked_passes is not None:
             result |= {"equal_to_golden": True, "checked_passes": self.checked_passes}
         return result
@@ -90,6 +96,9 @@ class Report:
         total, passes = self.total, self.total.get("passes")
         lines = [("prompt tokens", f"{self.prompt_tokens}"),
                  ("new tokens", f"{len(self.tokens)} (ended by {self.finish_reason}, {passes} passes)")]
+        if self.ledger is not None:
+            lines.append((f"method {self.method}", f"{self.ledger.tokens_per_forward:.2f} tokens a forward, of "
+                          f"{self.ledger.verify_width:.1f} rows on average"))
         if (cycles := total.get("cycles")) is not None and self.clock_hz:
             megahertz = f"{self.clock_hz / 1e6:g} MHz"
             clock, kind = f"simulated, {megahertz} assumed", "simulated cycles"

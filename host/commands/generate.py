@@ -17,6 +17,11 @@ from terntable.host.arguments import (
     say,
 )
 from terntable.host.checked import CheckedSession
+from terntable.host.decoding.accelerator_target import AcceleratorTarget
+from terntable.host.decoding.ledger import Ledger
+from terntable.host.decoding.registry import parse_method
+from terntable.host.decoding.stream import stream_method
+from terntable.host.decoding.target import DecodingTarget
 from terntable.host.device import Device
 from terntable.host.devices.opening import DEVICES, open_device
 from terntable.host.devices.recording import RecordingDevice
@@ -46,6 +51,8 @@ def add_parser(commands) -> None:
                         help="token ids instead of a text, as 0,17,4; nothing is put before them")
     parser.add_argument("--head", choices=HEADS, default="exact",
                         help="exact, or two-stage: a ternary shortlist first, which may miss the likeliest token (exact)")
+    parser.add_argument("--method", metavar="NAME",
+                        help="decoding method, with options as NAME:option=value, see `terntable methods` (one token a pass)")
     parser.add_argument("--max-tokens", type=int, default=32, metavar="N", help="most new tokens (32)")
     parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
                         help="0 takes the likeliest token (0)")
@@ -74,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     # 0 and less is wrong whatever the model's context is.
     if arguments.max_tokens < 1:
         raise InputError(f"--max-tokens must be at least 1, not {arguments.max_tokens}")
+    if arguments.method is not None:
+        parse_method(arguments.method)
     options: dict[str, Any] = memory_options(arguments) | board_options(arguments)
     if arguments.trace is not None:
         if arguments.device != "sim":
@@ -107,7 +116,7 @@ def _torch(arguments: argparse.Namespace, sampling: Sampling, options: dict[str,
                        () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos))
     prepared.check(config.vocab_size, config.max_position_embeddings)
     target = ReferenceTarget(path)
-    return _run(target, prepared, arguments, sampling, Report(model=path.resolve().name, device="torch"))
+    return _run(target, target.decoding, prepared, arguments, sampling, Report(model=path.resolve().name, device="torch"))
 
 
 def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[str, Any]) -> int:
@@ -122,7 +131,7 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
             session.on_cycles = status.cycles
             report = Report(model=shape.name, device=device.name, clock_hz=device.clock_hz, on_board=device.board is not None,
                             beat_bytes=program.config.beat_bytes)
-            return _run(session, prompt, arguments, sampling, report, status=status)
+            return _run(session, AcceleratorTarget(session), prompt, arguments, sampling, report, status=status)
 
 
 def _open(arguments: argparse.Namespace, program: Program, options: dict[str, Any]) -> Device:
@@ -130,10 +139,17 @@ def _open(arguments: argparse.Namespace, program: Program, options: dict[str, An
     return device if arguments.record is None else RecordingDevice(device, arguments.record)
 
 
-def _run(target: Target, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling, report: Report,
-         *, status: "_Status | None" = None) -> int:
-    steps = generate(target, prompt.tokens, max_tokens=arguments.max_tokens, sampling=sampling,
-                     tokenizer=prompt.tokenizer, stop=arguments.stop, eos=prompt.eos)
+def _run(target: Target, decoding: DecodingTarget, prompt: "_Prompt", arguments: argparse.Namespace, sampling: Sampling,
+         report: Report, *, status: "_Status | None" = None) -> int:
+    ledger = None if arguments.method is None else Ledger()
+    given: dict[str, Any] = {"max_tokens": arguments.max_tokens, "sampling": sampling, "tokenizer": prompt.tokenizer,
+                             "stop": arguments.stop, "eos": prompt.eos}
+    if ledger is None:
+        steps = generate(target, prompt.tokens, **given)
+    else:
+        method, chosen = parse_method(arguments.method)
+        report.method, report.ledger = arguments.method, ledger
+        steps = stream_method(decoding, method, prompt.tokens, options=chosen, model=report.model, ledger=ledger, **given)
     report.prompt_tokens = len(prompt.tokens)
     if not arguments.json and arguments.prompt is not None:
         print(arguments.prompt, end="", flush=True)

@@ -1,12 +1,13 @@
 """What proposes drafts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.sampling import GREEDY, Sampling
+from terntable.host.target import Counters
 
 __all__ = ["Budget", "Drafter", "Outcome"]
 
@@ -31,6 +32,7 @@ class Outcome:
     tokens : that were emitted; all but the last one are those of the path after the root.
     scores : of the tree.
     length : tokens known before the round, the root included.
+    counters : of the target's passes.
 
     """
 
@@ -40,6 +42,7 @@ class Outcome:
     tokens: list[int]
     scores: Scores
     length: int
+    counters: Counters = field(default_factory=dict)
 
 
 class Drafter:

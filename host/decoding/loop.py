@@ -95,7 +95,7 @@ def _rounds(target: DecodingTarget, known: list[int], drafter: Drafter, rule: Ru
             ledger.round(nodes=len(tree), depths=[tree.depths[node] for node in range(1, len(tree)) if node not in tree.probes],
                          emitted=len(tokens), accepted=len(path) - 1, counters=counters)
             known += tokens
-            outcome = Outcome(tree, len(prefix), path, tokens, scores, length)
+            outcome = Outcome(tree, len(prefix), path, tokens, scores, length, counters)
             controller.observe(outcome, ledger)
         left -= len(tokens)
         done = not left or tokens[-1] in eos
