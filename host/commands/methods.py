@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(lines))
         return 0
     rows = [("method", "paper", "guarantee", "needs", "targets", "status"),
-            *((line["name"], line["paper"], line["guarantee"].partition(":")[0], ", ".join(line["needs"]), ", ".join(line["targets"]), line["status"])
-              for line in lines)]
+            *((line["name"], line["paper"], line["guarantee"].partition(":")[0], ", ".join(line["needs"]),
+               ", ".join(line["targets"]), line["status"]) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
