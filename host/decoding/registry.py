@@ -14,7 +14,17 @@ METHODS = {
     "greedy": "plain",
     "prompt-lookup": "prompt_lookup",
     "iad": "iad",
+    "gad": "gad",
+    "gad++": "gad_plus",
+    "deer": "deer",
+    "assd": "assd",
     "aded": "aded",
+    "ppd": "ppd",
+    "speculative": "speculative",
+    "spectr": "spectr",
+    "s2d": "s2d",
+    "eagle": "eagle",
+    "chimera": "chimera",
 }
 
 
