@@ -69,9 +69,10 @@ class AcceleratorTarget:
             self.session.rollback(before)
             raise
         self._tail = tail
-        values = result.logits
+        values, top = result.logits, result.top
         return Scores(result.best[tail:].tolist(), None if values is None else lambda: values[tail:],
-                      counters=add_counters(counters, result.counters))
+                      counters=add_counters(counters, result.counters),
+                      top=None if top is None else lambda node, count: top["index"][tail + node, :count].tolist())
 
     def commit(self, path: Sequence[int]) -> Counters:
         """As `DecodingTarget.commit`."""

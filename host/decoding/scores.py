@@ -23,13 +23,15 @@ class Scores:
     logits : gives float32 (nodes, vocab); called at most once.
     hidden : layer -> states of all rows of the pass (rows, width), those of the prefix first, as the target holds them.
     counters : of the passes.
+    top : gives the likeliest tokens of a node, best first, as many as are wanted or the target has; without it, logits must be there.
 
     """
 
     def __init__(self, best: list[int], logits: Callable[[], NDArray[np.floating]] | None, *,
-                 hidden: Mapping[int, Any] | None = None, counters: Counters | None = None) -> None:
+                 hidden: Mapping[int, Any] | None = None, counters: Counters | None = None,
+                 top: Callable[[int, int], list[int]] | None = None) -> None:
         self.best, self.hidden, self.counters = best, hidden or {}, counters or {}
-        self._fetch = logits
+        self._fetch, self._top = logits, top
         self._laws: dict[tuple[int, Sampling], TokenLaw] = {}
 
     @cached_property
@@ -45,3 +47,9 @@ class Scores:
         if kept is None:
             kept = self._laws[node, sampling] = TokenLaw(token_law(self.logits[node], sampling))
         return kept
+
+    def top(self, node: int, count: int) -> list[int]:
+        """The likeliest tokens of a node, best first; at most `count`, and fewer where the target keeps fewer."""
+        if self._top is not None:
+            return self._top(node, count)
+        return [int(token) for token in np.argsort(-self.logits[node], kind="stable")[:count]]

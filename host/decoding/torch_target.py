@@ -125,6 +125,7 @@ class TorchTarget:
         self._length, self._parents = start, tree.parents
         states = out.hidden_states
         return Scores(best, (lambda: _numpy(out.logits[0])) if logits else None, counters={"passes": 1},
+                      top=lambda node, count: out.logits[0, node].topk(min(count, self._vocab)).indices.tolist(),
                       hidden={layer: states[layer if layer >= 0 else self.layers][0] for layer in hidden})
 
     def commit(self, path: Sequence[int]) -> Counters:

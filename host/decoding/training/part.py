@@ -22,6 +22,7 @@ class Job:
     loss : of an update by its number.
     config : what is needed, beside the tensors, to make the part again; goes into the file.
     frozen : beginnings of names in the module's state that belong to the target.
+    finish : called once the module is trained, to measure what shall be kept with it.
 
     """
 
@@ -29,6 +30,7 @@ class Job:
     loss: Callable[[int], Tensor]
     config: dict[str, Any]
     frozen: tuple[str, ...] = ()
+    finish: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,14 @@ class Part:
     recipe : of its training.
     prepare : makes the job, from the teacher, tokens (n, length) that the teacher wrote, and the recipe.
     answers : sequences that the teacher shall write for it.
+    make : makes the job from the recipe alone, for a part that the teacher's text is not for.
+    model : name that such a part is kept by.
 
     """
 
     name: str
     recipe: Recipe
-    prepare: Callable[[Teacher, Tensor, Recipe], Job]
+    prepare: Callable[[Teacher, Tensor, Recipe], Job] | None = None
     answers: int = 2048
+    make: Callable[[Recipe], Job] | None = None
+    model: str = ""
