@@ -45,11 +45,14 @@ class FusedLayer(nn.Module):
         self.join = nn.Linear(2 * width, width, bias=False)
         self.layer = DraftLayer(width, heads, inner)
 
-    def forward(self, states: Tensor, embedded: Tensor, positions: Tensor, *, past: Rows | None = None,
+    def fuse(self, states: Tensor, embedded: Tensor) -> Tensor:
+        """Rows (B, n, width) of states and embeddings of that shape."""
+        return self.join(torch.cat([self.state_norm(states), self.token_norm(embedded)], dim=-1))
+
+    def forward(self, rows: Tensor, positions: Tensor, *, past: Rows | None = None,
                 mask: Tensor | None = None) -> tuple[Tensor, Rows]:
-        """Next states (B, n, width) from states and embeddings of that shape; the rest as `DraftLayer` takes and gives it."""
-        joined = self.join(torch.cat([self.state_norm(states), self.token_norm(embedded)], dim=-1))
-        return self.layer(joined, positions, past=past, mask=mask)
+        """Next states (B, n, width) from fused rows; the rest as `DraftLayer` takes and gives it."""
+        return self.layer(rows, positions, past=past, mask=mask)
 
 
 def fused_layer(config: Any) -> FusedLayer:
@@ -78,14 +81,13 @@ class Eagle(FeatureDrafter):
         """The state (1, width) that the drafter expects at the last known token."""
         end = len(self.text) - 1
         first = end - len(states)
-        embedded = self.target.embed(self.text[first + 1:end + 1])
-        return self.run(states, embedded, range(first, end))[-1:]
+        rows = self.layer.fuse(states, self.target.embed(self.text[first + 1:end + 1]))
+        return self.run(rows, torch.arange(first, end, device=states.device))[-1:]
 
-    def run(self, states: Tensor, embedded: Tensor, positions: Sequence[int], mask: Tensor | None = None) -> Tensor:
+    def run(self, rows: Tensor, positions: Tensor, mask: Tensor | None = None) -> Tensor:
         """One draft forward of rows (n, width), which enter the cache."""
-        after, rows = self.layer(states[None], embedded[None], torch.tensor(positions, device=states.device), past=self.cache.rows,
-                                 mask=mask)
-        self.cache.append(rows)
+        after, kept = self.layer(rows[None], positions, past=self.cache.rows, mask=mask)
+        self.cache.append(kept)
         self.book(self.weights)
         return after[0]
 
@@ -102,8 +104,9 @@ class Eagle(FeatureDrafter):
             for place, node in enumerate(nodes):
                 rows[node] = [*rows[tree.parents[node]], self.cache.length + place]
             depth = tree.depths[nodes[0]]
-            after = self.run(torch.cat([expected[tree.parents[node]] for node in nodes]),
-                             self.target.embed([tree.tokens[node] for node in nodes]), [position + depth] * len(nodes),
+            fused = self.layer.fuse(torch.cat([expected[tree.parents[node]] for node in nodes]),
+                                    self.target.embed([tree.tokens[node] for node in nodes]))
+            after = self.run(fused, torch.full((len(nodes),), position + depth, device=known.device),
                              tree_mask(seen, [rows[node] for node in nodes], known.device))
             expected.update({node: after[place:place + 1] for place, node in enumerate(nodes)})
             return likeliest(self.target.head(after), self.width)

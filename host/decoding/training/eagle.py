@@ -37,7 +37,7 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
 
     def loss(step: int) -> Tensor:
         rows, states = windows(step)
-        made, _ = layer(states[:, :-1], embed(rows[:, 1:]), torch.arange(rows.shape[1] - 1))
+        made, _ = layer(layer.fuse(states[:, :-1], embed(rows[:, 1:])), torch.arange(rows.shape[1] - 1))
         return continuation_loss(head(states[:, 1:]), states[:, 1:], made, head)
 
     return Job(layer, loss, {"width": layer.join.out_features, "heads": layer.layer.heads})

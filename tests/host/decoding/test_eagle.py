@@ -78,7 +78,7 @@ def test_gives_what_plain_decoding_gives(target, layer, tmp_path, options):
 
 def test_the_cache_holds_true_states_only(target, layer):
     def rows(states, text, held):
-        return layer(states[None, :held], target.embed(text[1:held + 1])[None], torch.arange(held))[1]
+        return layer(layer.fuse(states[None, :held], target.embed(text[1:held + 1])[None]), torch.arange(held))[1]
 
     held, known = rebuilt_equals_kept(target, Eagle(target, layer), Deterministic(), rows)
     assert len(PROMPT) < held < known
@@ -97,7 +97,7 @@ def test_a_chain_in_a_tree_is_a_chain(target, layer):
     with torch.inference_mode():
         features, tokens = states, PROMPT[1:]
         for node in path[1:]:
-            after, _ = layer(features[None], target.embed(tokens)[None], torch.arange(len(features)))
+            after, _ = layer(layer.fuse(features[None], target.embed(tokens)[None]), torch.arange(len(features)))
             law = target.head(after[0, -1:]).float().softmax(dim=-1)[0]
             assert float(law[tree.tokens[node]]) == pytest.approx(tree.estimates[node], rel=1e-5)
             features, tokens = torch.cat([features, after[0, -1:]]), [*tokens, tree.tokens[node]]
