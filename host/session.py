@@ -246,19 +246,33 @@ class Session:
         self._parents = []
         return counters
 
-    def generate(self, prompt: str, max_tokens: int = 32, **options) -> Iterator[str]:
+    def generate(self, prompt: str, max_tokens: int = 32, *, method: str | None = None, **options) -> Iterator[str]:
         """Stream the text that follows `prompt` in a fresh sequence.
 
-        `options` are those of :func:`terntable.host.generate.generate`.
+        Parameters
+        ----------
+        method : of `terntable methods`, with options as NAME:option=value; one token a pass if None.
+        options : of :func:`terntable.host.generate.generate`.
+
         """
         from terntable.host.generate import generate
         from terntable.host.text import encode_prompt, load_tokenizer
 
         tokenizer = load_tokenizer(self.program.tokenizer.tobytes())
         tokens = encode_prompt(tokenizer, prompt, self.program.shape.bos)
+        shape = self.program.shape
         self.rollback(0)
-        for step in generate(self, tokens, max_tokens=max_tokens, tokenizer=tokenizer,
-                             eos=self.program.shape.eos, **options):
+        given = options | {"max_tokens": max_tokens, "tokenizer": tokenizer, "eos": shape.eos}
+        if method is None:
+            steps = generate(self, tokens, **given)
+        else:
+            from terntable.host.decoding.accelerator_target import AcceleratorTarget
+            from terntable.host.decoding.registry import parse_method
+            from terntable.host.decoding.stream import stream_method
+
+            chosen, own = parse_method(method)
+            steps = stream_method(AcceleratorTarget(self), chosen, tokens, options=own, model=shape.name, **given)
+        for step in steps:
             if step.text:
                 yield step.text
 

@@ -17,7 +17,7 @@ from terntable.host.errors import InputError
 from tests.board.conftest import MEMORY, PROMPT, TOKENS
 
 FOLDER = Path(terntable.host.board.notebooks.__path__[0])
-NAMES = ("counters_and_roofline", "first_tokens", "verify_and_rollback")
+NAMES = ("counters_and_roofline", "decoding_methods", "first_tokens", "verify_and_rollback")
 
 
 def read(name):
@@ -109,3 +109,13 @@ def test_mistakes(monkeypatch):
     monkeypatch.setitem(sys.modules, "terntable.sim.pynq_device", None)
     with pytest.raises(InputError, match="A simulated board needs .* On a board, name its bitstream"), board_or_simulation():
         pass
+
+
+def test_decoding_methods(small, capsys):
+    with executed("decoding_methods", **small | {"TOKENS": 6}) as found:
+        results = found["results"]
+        assert list(results) == list(found["METHODS"])
+        assert all(result.tokens == results["greedy"].tokens for result in results.values())
+        assert results["greedy"].ledger.tokens_per_forward == 1
+    said = capsys.readouterr().out
+    assert "tokens a pass" in said and "aded" in said

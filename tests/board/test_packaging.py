@@ -29,7 +29,7 @@ def test_get_notebooks(options, monkeypatch, tmp_path):
     """Unmodified, for a device by name as on a board, and on a PC, where it has none to ask for."""
     deliver(monkeypatch, "terntable", "--path", str(tmp_path / "jupyter"), *options)
     found = {path.name: path.read_text() for path in (tmp_path / "jupyter" / "terntable").iterdir()}
-    assert found == NOTEBOOKS and len(found) == 3
+    assert found == NOTEBOOKS and len(found) == 4
 
 
 def test_get_notebooks_lists(monkeypatch, capsys):

@@ -96,6 +96,16 @@ def test_a_session_generates_the_same_text_again_and_other_text_for_another_seed
     assert "".join(session.generate("In", 6, sampling=Sampling(temperature=1.0, seed=2))) != first
 
 
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1.0, seed=1)])
+def test_a_session_generates_the_same_text_by_a_method(session, sampling):
+    plain = "".join(session.generate("In In In", 12, sampling=sampling))
+    assert "".join(session.generate("In In In", 12, method="prompt-lookup:ngram=1", sampling=sampling)) == plain
+    stopped = "".join(session.generate("In In In", 12, method="aded", sampling=sampling, stop=[plain[4:6]]))
+    assert stopped == plain[:plain.index(plain[4:6])]
+    with pytest.raises(InputError, match="Unknown method 'fast'"):
+        next(session.generate("In", method="fast"))
+
+
 def test_greedy_generation_of_a_session_follows_its_logits(session):
     steps = list(generate(session, [0, 40, 41], max_tokens=4))
     session.rollback(0)
