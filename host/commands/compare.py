@@ -11,6 +11,7 @@ from terntable.host.arguments import add_memory_options, add_model_options, memo
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.comparing import Contender, Result, compare, gap, method_contender
 from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.method import LOSSLESS
 from terntable.host.decoding.prompts import load_prompts
 from terntable.host.decoding.registry import parse_method
 from terntable.host.decoding.target import DecodingTarget
@@ -45,6 +46,10 @@ def add_parser(commands) -> None:
     parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="most new tokens of each prompt (64)")
     parser.add_argument("--clocked", action="store_true",
                         help="budgets of drafts by the clock, in place of each paper's (device torch)")
+    parser.add_argument("--dtype", choices=("float32", "float64", "bfloat16"), default="float32",
+                        help="numbers that the model runs in (float32; device torch)")
+    parser.add_argument("--require-equal", action="store_true",
+                        help="exit with 1 when a lossless method's tokens are not those of plain decoding")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also write a plot, an SVG file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_memory_options(parser)
@@ -65,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--max-tokens must be at least 1, not {arguments.max_tokens}")
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit must be at least 1, not {arguments.limit}")
-    if arguments.clocked and arguments.device != "torch":
-        raise InputError(f"--clocked goes by the clock of device torch, not of {arguments.device}")
+    if arguments.device != "torch" and (arguments.clocked or arguments.dtype != "float32"):
+        raise InputError(f"--clocked and --dtype are for device torch, not {arguments.device}")
     if arguments.plot is not None and not arguments.plot.parent.is_dir():
         raise InputError(f"--plot must be a file in a folder that exists, not {arguments.plot}")
     prompts = load_prompts(arguments.prompts)[:arguments.limit]
@@ -74,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) -> int:
+    import torch
+
     from terntable.host.decoding.hf_baselines import BASELINES, run_baseline
     from terntable.host.decoding.loading import load_model
     from terntable.host.decoding.torch_target import TorchTarget
@@ -82,7 +89,7 @@ def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) 
         if name.startswith("hf-") and name not in BASELINES:
             raise InputError(f"Unknown baseline {name!r}; known: {', '.join(BASELINES)}")
     causal = load_model(arguments.model)
-    target = TorchTarget(causal.model)
+    target = TorchTarget(causal.model, dtype=getattr(torch, arguments.dtype))
     contenders = []
     for name in names:
         if name in BASELINES:
@@ -98,6 +105,9 @@ def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) 
 def _machine(arguments: argparse.Namespace, names: list[str], prompts: list[str]) -> int:
     if arguments.device not in MACHINES:
         raise InputError(f"Unknown device {arguments.device!r}; known: torch, {', '.join(MACHINES)}")
+    for name in names:
+        method, options = parse_method(name)
+        method.check(options, arguments.device, AcceleratorTarget.capabilities)
     program = load_program(arguments.model, arguments.preset, progress=say)
     shape, tokenizer = program.shape, load_tokenizer(program.tokenizer.tobytes())
     ids = [encode_prompt(tokenizer, prompt, shape.bos) for prompt in prompts]
@@ -136,12 +146,20 @@ def _compare(arguments: argparse.Namespace, contenders: list[Contender], target:
             [(line["verify_width"], line["tokens_per_forward"], line["method"]) for line in lines], labels=True,
             x="rows of a forward", y="new tokens of a forward", title=f"{arguments.model}, {len(prompts)} prompts"))
         say(f"Plot written to {arguments.plot}")
+    unequal = [line["method"] for line in lines if not line["equal_to_greedy"] and _lossless(line["method"])]
+    code = 1 if arguments.require_equal and unequal else 0
+    if code:
+        say(f"Not equal to plain decoding: {', '.join(unequal)}")
     if arguments.json:
         print(json.dumps({"model": arguments.model, "device": target.name, "prompts": len(prompts), "clock_hz": clock_hz,
                           "convention": "every new token, by forwards that verified; plain decoding has 1", "results": lines}))
-        return 0
+        return code
     print(table(lines, COLUMNS + (SIMULATED if clock_hz else ())))
-    return 0
+    return code
+
+
+def _lossless(name: str) -> bool:
+    return name.startswith("hf-") or parse_method(name)[0].guarantee == LOSSLESS
 
 
 def table(lines: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, str]]) -> str:

@@ -1,7 +1,7 @@
 """A published method: what it is, what it needs, and how its parts are put together for a target."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,15 @@ class Method:
         """Names of the options with their defaults, the paper's."""
         return {name: one.default for name, one in inspect.signature(self.build).parameters.items() if name != "setup"}
 
-    def decoder(self, setup: Setup, options: Mapping[str, Any] | None = None) -> Decoder:
-        """The parts for a target; InputError names an option that is unknown, or what the target lacks."""
-        for name in options or {}:
+    def check(self, options: Iterable[str], target: str, offers: Capability) -> None:
+        """InputError for an option that is unknown, or names what a target lacks."""
+        for name in options:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise InputError(f"Method {self.name} has no option {name!r}; known: {known}")
-        require(self.name, self.needs, setup.target.name, setup.target.capabilities)
+        require(self.name, self.needs, target, offers)
+
+    def decoder(self, setup: Setup, options: Mapping[str, Any] | None = None) -> Decoder:
+        """The parts for a target; InputError as of :meth:`check`, or for a value that makes no sense."""
+        self.check(options or (), setup.target.name, setup.target.capabilities)
         return self.build(setup, **options or {})

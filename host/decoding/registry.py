@@ -20,11 +20,13 @@ METHODS = {
     "assd": "assd",
     "aded": "aded",
     "ppd": "ppd",
+    "del": "del_",
     "speculative": "speculative",
     "spectr": "spectr",
     "s2d": "s2d",
     "eagle": "eagle",
     "chimera": "chimera",
+    "specvlm": "specvlm",
 }
 
 
@@ -47,6 +49,8 @@ def parse_method(text: str) -> tuple[Method, dict[str, Any]]:
     method, options = load_method(name), {}
     for word in words:
         option, given, value = word.partition("=")
+        if option not in method.options:
+            method.check([option], "", method.needs)
         if not given:
             raise InputError(f"An option of method {name} must be as name=value, not {word!r}")
         options[option] = _value(name, option, value, method.options.get(option))
