@@ -81,12 +81,16 @@ class Method:
         """Names of the options with their defaults, the paper's."""
         return {name: one.default for name, one in inspect.signature(self.build).parameters.items() if name != "setup"}
 
-    def check(self, options: Iterable[str], target: str, offers: Capability) -> None:
-        """InputError for an option that is unknown, or names what a target lacks."""
+    def check_options(self, options: Iterable[str]) -> None:
+        """InputError for an option that is unknown."""
         for name in options:
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
                 raise InputError(f"Method {self.name} has no option {name!r}; known: {known}")
+
+    def check(self, options: Iterable[str], target: str, offers: Capability) -> None:
+        """InputError for an option that is unknown, or for what a target lacks."""
+        self.check_options(options)
         require(self.name, self.needs, target, offers)
 
     def decoder(self, setup: Setup, options: Mapping[str, Any] | None = None) -> Decoder:

@@ -49,8 +49,7 @@ def parse_method(text: str) -> tuple[Method, dict[str, Any]]:
     method, options = load_method(name), {}
     for word in words:
         option, given, value = word.partition("=")
-        if option not in method.options:
-            method.check([option], "", method.needs)
+        method.check_options([option])
         if not given:
             raise InputError(f"An option of method {name} must be as name=value, not {word!r}")
         options[option] = _value(name, option, value, method.options.get(option))
