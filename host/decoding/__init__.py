@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["generate"]
+__all__ = ["generate", "infill"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,4 +11,8 @@ def __getattr__(name: str) -> Any:
         from terntable.host.decoding.generate import generate
 
         return generate
+    if name == "infill":
+        from terntable.host.decoding.infilling import infill
+
+        return infill
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
