@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import check_request, decode
 from terntable.host.decoding.method import Method, Setup
@@ -82,20 +83,27 @@ def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy",
     Raises
     ------
     InputError
-        An unknown method or option, a model that lacks what the method needs, an empty or too long prompt, wrong sampling numbers;
-        before any forward.
+        An unknown method or option, a model that lacks what the method needs, an empty or too long prompt; before any forward,
+        except that whether a model has layers like Llama's shows in one of two tokens.
 
     """
+    from terntable.host.decoding.layered import LayeredTarget
     from terntable.host.decoding.torch_target import TorchTarget
 
     chosen = load_method(method)
+    chosen.check_options(options)
     ids = tokenizer(prompt).input_ids
     if not ids:
         raise InputError(f"The prompt {prompt!r} has no tokens, but must have at least one")
     eos = model.generation_config.eos_token_id if model.generation_config is not None else model.config.eos_token_id
     ends = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
     fast = getattr(tokenizer, "backend_tokenizer", None)
-    done = run_method(TorchTarget(model, device=device, dtype=dtype), chosen, ids, options=options, max_tokens=max_tokens,
-                      sampling=sampling, eos=ends, model=getattr(model.config, "name_or_path", None), tokenizer=fast, parts=parts)
+    target = TorchTarget(model, device=device, dtype=dtype)
+    check_request(target, ids, max_tokens)
+    if chosen.needs & (Capability.EARLY_EXIT | Capability.MID_INJECT):
+        # Whether a model has these shows in a forward only.
+        target = LayeredTarget(model)
+    done = run_method(target, chosen, ids, options=options, max_tokens=max_tokens, sampling=sampling, eos=ends,
+                      model=getattr(model.config, "name_or_path", None), tokenizer=fast, parts=parts)
     shown = done.tokens[:-1] if done.finish_reason == "eos" else done.tokens
     return Generation(tokenizer.decode(shown), done.tokens, done.ledger, done.finish_reason)

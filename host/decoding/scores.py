@@ -23,7 +23,7 @@ class Scores:
     logits : gives float32 (nodes, vocab); called at most once.
     hidden : layer -> states of all rows of the pass (rows, width), those of the prefix first, as the target holds them.
     counters : of the passes.
-    top : gives the likeliest tokens of a node, best first, as many as are wanted or the target has; without it, logits must be there.
+    top : gives the likeliest tokens of a node, best first, as many as are wanted or the target has; without it, logits do.
 
     """
 

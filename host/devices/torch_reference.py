@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.loading import load_model
-from terntable.host.decoding.torch_target import TorchTarget
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.rows import check_tokens
 from terntable.host.target import PassResult
@@ -36,7 +36,7 @@ class ReferenceTarget:
     name = "torch"
 
     def __init__(self, path: Path, *, context: int | None = None) -> None:
-        self.decoding = TorchTarget(load_model(str(path)).model, context=context)
+        self.decoding = LayeredTarget(load_model(str(path)).model, context=context)
 
     @property
     def length(self) -> int:

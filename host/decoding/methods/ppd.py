@@ -2,12 +2,12 @@
 
 Paper: Chen et al. 2024, arXiv 2405.18628. Every node of a tree of guesses carries one to three trained input vectors, a chain
 behind it. Vector j stands where the token j places on will stand and guesses the one after that. One tree for each number of
-vectors behind the accepted node, found from measured accuracies (`sparse_tree`), is filled with the ten likeliest guesses. A pass has
-the rows that should give most tokens a second, with the times measured as it runs, or `nodes` besides the root.
+vectors behind the accepted node, found from measured accuracies (`sparse_tree`), is filled with the ten likeliest guesses. A pass
+has the rows that should give most tokens a second, with the times measured as it runs, or `nodes` besides the root.
 
 Decided here: guesses are chosen, not drawn, and above temperature 0 the token that plain sampling draws is looked for among them,
-where the paper's code has a lossy threshold. Where a target has few rows, fewer than three vectors may be best.
-Cost: no draft forward and three vectors of memory; the rows of the probes.
+where the paper's code has a lossy threshold. Where a target has few rows, fewer than three vectors may be best. Cost: no draft
+forward and three vectors of memory; the rows of the probes.
 """
 
 from typing import Any

@@ -129,7 +129,8 @@ def eight(checkpoint):
 def test_it_runs_on_the_accelerator(eight, tmp_path, sampling):
     folder = part(tmp_path, eight.session.program.shape.hidden)
     plain = run_method(eight, "greedy", [5, 6, 7], max_tokens=12, sampling=sampling)
-    drafted = run_method(eight, "ppd", [5, 6, 7], options={"nodes": 7}, max_tokens=12, sampling=sampling, model="tiny", parts=folder)
+    drafted = run_method(eight, "ppd", [5, 6, 7], options={"nodes": 7}, max_tokens=12, sampling=sampling, model="tiny",
+                         parts=folder)
     assert drafted.tokens == plain.tokens and drafted.ledger.verify_width > 3 and drafted.ledger.drafted
 
 
