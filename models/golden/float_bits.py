@@ -15,6 +15,8 @@ from terntable.hw.spec.numbers import INVALID
 
 __all__ = ["INVALID", "LEAST_NORMAL", "from_bits", "is_invalid", "operand", "result", "to_bits"]
 
+#: Bits of the sign and of the exponent.
+SIGN, EXPONENT = np.uint32(0x80000000), np.uint32(0x7F800000)
 #: Smallest magnitude other than zero.
 LEAST_NORMAL = 2.0**-126
 
@@ -36,12 +38,16 @@ def is_invalid(a: ArrayLike) -> NDArray[np.bool_]:
 
 def operand(a: ArrayLike) -> NDArray[np.float32]:
     """Values as a unit sees them: subnormals become zero of their sign, exponent 255 becomes INVALID."""
-    if np.asarray(a).dtype != np.float32:
-        raise ValueError(f"Operands must be float32, not {np.asarray(a).dtype}")
-    bits = to_bits(a)
-    exponent = bits & 0x7F800000
-    bits = np.where(exponent == 0, bits & 0x80000000, bits)
-    return from_bits(np.where(exponent == 0x7F800000, INVALID, bits))
+    a = np.asarray(a)
+    if a.dtype != np.float32:
+        raise ValueError(f"Operands must be float32, not {a.dtype}")
+    bits = a.view(np.uint32)
+    exponent = bits & EXPONENT
+    # Most arrays hold normal numbers and zeros only, which stay as they are.
+    if exponent.size and exponent.max() < EXPONENT and not ((exponent == 0) & (bits & ~SIGN != 0)).any():
+        return a
+    bits = np.where(exponent == 0, bits & SIGN, bits)
+    return from_bits(np.where(exponent == EXPONENT, INVALID, bits))
 
 
 def result(value: ArrayLike, *, exact_below: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -60,5 +66,9 @@ def result(value: ArrayLike, *, exact_below: ArrayLike | None = None) -> NDArray
     below = np.abs(value) < LEAST_NORMAL if exact_below is None else np.asarray(exact_below)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         rounded = value.astype(np.float32)
-    bits = np.where(below, to_bits(rounded) & 0x80000000, to_bits(rounded))
-    return from_bits(np.where((bits & 0x7F800000) == 0x7F800000, INVALID, bits))
+    bits = np.asarray(rounded).view(np.uint32)
+    magnitude = bits & ~SIGN
+    if magnitude.size and magnitude.max() < EXPONENT and not (below & (magnitude != 0)).any():
+        return np.asarray(rounded)
+    bits = np.where(below, bits & SIGN, bits)
+    return from_bits(np.where((bits & EXPONENT) == EXPONENT, INVALID, bits))
