@@ -20,7 +20,7 @@ from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError
 from terntable.host.sampling import GREEDY, Sampling
 
-__all__ = ["PLAIN", "BestFirst", "Chain", "DraftModel", "ModelDrafter", "draft_model"]
+__all__ = ["PLAIN", "BestFirst", "Chain", "DraftModel", "ModelDrafter", "draft_model", "small_model"]
 
 #: The law by which tokens are ranked, whatever they are drawn with.
 PLAIN = Sampling(temperature=1.0)
@@ -145,36 +145,47 @@ def draft_model(method: str, setup: Setup, draft: Any = "") -> DraftModel:
     """
     from terntable.host.decoding.torch_target import TorchTarget
 
-    model = _given(draft) if draft else _trained(method, setup)
-    # Beside a model on a GPU the draft model runs there too.
-    beside = getattr(setup.target, "model", None)
-    runner = TorchTarget(model, device=getattr(beside, "device", None))
-    check_vocab(method, runner.vocab, setup.target)
+    model, _ = small_model(method, setup, draft, PART)
+    runner = TorchTarget(model)
     head = model.get_output_embeddings()
     weights = runner.layers * runner.layer_weights + (head.weight.numel() if head is not None else 0)
     return DraftModel(runner, weights / setup.target.layer_weights)
 
 
-def check_vocab(method: str, vocab: int, target: DecodingTarget) -> None:
-    """Refuse a draft model of another vocabulary."""
+def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, dict[str, Any]]:
+    """A model of transformers that the user gives, else that of a trained part, with the part's recipe; beside the target.
+
+    Raises
+    ------
+    InputError
+        There is none, or its vocabulary is not the target's.
+
+    """
+    if not draft:
+        model, recipe = _trained(method, setup, part)
+    elif isinstance(draft, (str, Path)):
+        from terntable.host.decoding.loading import load_model
+
+        model, recipe = load_model(str(draft)).model, {}
+    else:
+        model, recipe = draft, {}
+    vocab, target = model.config.get_text_config().vocab_size, setup.target
     if vocab != target.vocab:
         raise InputError(f"Method {method} needs a draft model of the target's vocabulary, but it has {vocab} tokens and target "
                          f"{target.name} has {target.vocab}")
+    # Beside a model on a GPU the draft model runs there too.
+    beside = getattr(target, "model", None)
+    return (model if beside is None else model.to(beside.device)), recipe
 
 
-def _given(draft: Any) -> Any:
-    if not isinstance(draft, (str, Path)):
-        return draft
-    from terntable.host.decoding.loading import load_model
-
-    return load_model(str(draft)).model
-
-
-def _trained(method: str, setup: Setup) -> Any:
+def _trained(method: str, setup: Setup, part: str) -> tuple[Any, dict[str, Any]]:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    recipe, tensors = load_part(method, setup.model, PART, setup.parts)
-    model = LlamaForCausalLM(LlamaConfig(**recipe["config"]))
+    recipe, tensors = load_part(method, setup.model, part, setup.parts)
+    config = LlamaConfig(**recipe["config"])
+    if config.tie_word_embeddings:
+        tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
+    model = LlamaForCausalLM(config).eval()
     model.load_state_dict({name: torch.from_numpy(values).float() for name, values in tensors.items()})
-    return model
+    return model, recipe
