@@ -183,7 +183,8 @@ def _trained(method: str, setup: Setup, part: str) -> tuple[Any, dict[str, Any]]
     from transformers import LlamaConfig, LlamaForCausalLM
 
     recipe, tensors = load_part(method, setup.model, part, setup.parts)
-    config = LlamaConfig(**recipe["config"])
+    # Exits are no setting of transformers.
+    config = LlamaConfig(**{name: value for name, value in recipe["config"].items() if name != "exits"})
     if config.tie_word_embeddings:
         tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
     model = LlamaForCausalLM(config).eval()

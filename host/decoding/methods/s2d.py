@@ -104,7 +104,7 @@ def build(setup: Setup, *, draft: Any = "", exits: str = "", thresholds: str = "
     model, recipe = small_model(METHOD.name, setup, draft, "s2d")
     layers = model.config.get_text_config().num_hidden_layers
     usual = sorted({-(-layers // 2), -(-3 * layers // 4), layers})
-    places = [int(value) for value in _numbers("exits", exits)] or recipe.get("exits") or usual
+    places = [int(value) for value in _numbers("exits", exits)] or recipe.get("config", {}).get("exits") or usual
     sure = _numbers("thresholds", thresholds) or [0.5] * (len(places) - 1) + [0.0]
     return Decoder(SortedDrafter(SortedModel(model, places), sure, gamma=gamma, layer_weights=setup.target.layer_weights), Match())
 

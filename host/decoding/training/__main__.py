@@ -23,6 +23,17 @@ __all__ = ["PARTS", "main", "train_part"]
 #: Name -> module of this package that holds it as PART.
 PARTS = {
     "draft": "draft",
+    "deer": "deer",
+    "gad": "gad",
+    "assd": "assd",
+    "exits": "exits",
+    "s2d": "s2d",
+    "hidden-transfer": "hidden_transfer",
+    "ppd": "ppd",
+    "eagle": "eagle",
+    "chimera": "chimera",
+    "scenes": "scenes",
+    "specvlm": "specvlm",
 }
 
 
@@ -35,14 +46,20 @@ def train_part(part: Part, model: str, folder: Path, *, steps: int | None = None
 
     recipe = part.recipe if steps is None else replace(part.recipe, steps=steps)
     torch.set_num_threads(recipe.threads)
-    teacher = Teacher(load_model(model))
-    written = teacher.write(kjv_windows(teacher.causal, part.answers), progress=say)
-    job = part.prepare(teacher, torch.from_numpy(written), recipe)
+    if part.prepare is None:
+        assert part.make is not None
+        known, job = part.model, part.make(recipe)
+    else:
+        teacher = Teacher(load_model(model))
+        known, written = teacher.causal.name, teacher.write(kjv_windows(teacher.causal, part.answers), progress=say)
+        job = part.prepare(teacher, torch.from_numpy(written), recipe)
     start = time.monotonic()
-    losses = train(job.module, job.loss, recipe, folder=cache_folder(), name=f"{teacher.causal.name}-{part.name}", progress=say)
+    losses = train(job.module, job.loss, recipe, folder=cache_folder(), name=f"{known}-{part.name}", progress=say)
+    if job.finish is not None:
+        job.finish()
     tensors = {name: value.detach().numpy() for name, value in job.module.state_dict().items() if not name.startswith(job.frozen)}
-    file = folder / teacher.causal.name / f"{part.name}.safetensors"
-    save_part(file, {"part": part.name, "model": teacher.causal.name, "config": job.config, "recipe": asdict(recipe),
+    file = folder / known / f"{part.name}.safetensors"
+    save_part(file, {"part": part.name, "model": known, "config": job.config, "recipe": asdict(recipe),
                      "last_loss": sum(losses[-50:]) / len(losses[-50:])}, tensors)
     say(f"{file}: {len(losses)} updates in {time.monotonic() - start:.0f} s")
     return losses

@@ -10,9 +10,14 @@ from terntable.host.decoding.methods.s2d import METHOD, SortedDrafter
 from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.sorted_model import SortedModel
 from terntable.host.decoding.torch_target import TorchTarget
+from terntable.host.decoding.training import s2d
+from terntable.host.decoding.training.losses import cross_entropy
+from terntable.host.decoding.training.s2d import sorted_loss
+from terntable.host.decoding.training.trainer import Recipe, train
 from terntable.host.errors import InputError, SessionError
 from terntable.host.sampling import GREEDY, Sampling
 from tests.host.decoding.models import tiny
+from tests.host.decoding.tiny_teacher import TinyTeacher
 
 EXITS = (2, 3, 4)
 TEXT = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -172,10 +177,29 @@ def test_end_of_the_draft_models_context(target):
 
 
 def test_trained_part(model, target, tmp_path):
-    save_part(tmp_path / "toy" / "s2d.safetensors", {"config": model.config.to_diff_dict(), "exits": [1, 4]},
+    save_part(tmp_path / "toy" / "s2d.safetensors", {"config": model.config.to_diff_dict() | {"exits": [1, 4]}},
               {name: value.float().numpy() for name, value in model.state_dict().items()})
     decoder = METHOD.decoder(Setup(target, GREEDY, "toy", parts=tmp_path))
     assert decoder.drafter.model.exits == (1, 4) and decoder.drafter.thresholds == (0.5, 0.0)
+
+
+def test_training_is_of_all_exits(monkeypatch, tmp_path):
+    text = torch.randint(40, (16, 1), generator=torch.Generator().manual_seed(1)) + torch.arange(33)
+    rows = text % 40
+    monkeypatch.setattr(s2d, "kjv_windows", lambda causal, count, *, length, seed: rows.repeat(12, 1)[:count].numpy())
+    recipe = Recipe(steps=25, batch=4, length=32, rate=1e-2)
+    job = s2d.prepare(TinyTeacher(40, 32), torch.zeros(0), recipe)
+    losses = [cross_entropy(cut(job.module, layers)(input_ids=rows[:, :-1]).logits, rows[:, 1:]) for layers in s2d.EXITS]
+    assert sorted_loss(job.module, s2d.EXITS, rows).item() == pytest.approx(sum(losses).item() / 3, rel=1e-5)
+    train(job.module, job.loss, recipe, folder=tmp_path, name="s2d")
+    # The text counts up, which each exit has learned.
+    assert all(cross_entropy(cut(job.module, layers)(input_ids=rows[:, :-1]).logits, rows[:, 1:]) < 0.5 for layers in s2d.EXITS)
+    tensors = {name: value.numpy() for name, value in job.module.state_dict().items() if not name.startswith(job.frozen)}
+    save_part(tmp_path / "toy" / "s2d.safetensors", {"config": job.config}, tensors)
+    drafter = METHOD.decoder(Setup(TorchTarget(tiny()), GREEDY, "toy", parts=tmp_path)).drafter
+    drafter.start([7, 8, 9])
+    assert drafter.propose([7, 8, 9], Budget(9, 9)).tokens == [9, 10, 11, 12, 13, 14]
+    assert drafter.model.exits == s2d.EXITS and drafter.exits == [5, 0, 0]
 
 
 def test_refusals(model, target):
