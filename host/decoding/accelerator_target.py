@@ -70,7 +70,7 @@ class AcceleratorTarget:
             raise
         self._tail = tail
         values, top = result.logits, result.top
-        return Scores(result.best[tail:].tolist(), None if values is None else lambda: values[tail:],
+        return Scores(result.best[tail:].tolist(), None if values is None else values[tail:],
                       counters=add_counters(counters, result.counters),
                       top=None if top is None else lambda node, count: top["index"][tail + node, :count].tolist())
 

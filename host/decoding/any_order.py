@@ -126,7 +126,7 @@ class AnyOrderTarget:
             # The same law: rounding must not refuse the first draft.
             rows = np.concatenate([self._ahead[1][None], rows[1:]])
         self._tokens, self._scored = before, (list(tree.tokens), list(tree.parents))
-        return Scores(rows.argmax(axis=1).tolist(), lambda: rows)
+        return Scores(rows.argmax(axis=1).tolist(), rows)
 
     def commit(self, path: Sequence[int]) -> Counters:
         """As `DecodingTarget.commit`."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
-from terntable.host.decoding.torch_target import TorchTarget, _numpy
+from terntable.host.decoding.torch_target import TorchTarget, _numpy, scores_of
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import SessionError
 
@@ -203,8 +203,9 @@ class LayeredTarget(TorchTarget):
         return mask.triu(before + 1)[None, None]
 
     def _scores(self, given: Tensor, logits: bool, hidden: dict[int, Tensor]) -> Scores:
-        return Scores(given.argmax(dim=-1).tolist(), (lambda: _numpy(given)) if logits else None, hidden=hidden,
-                      counters={"passes": 1}, top=lambda node, count: given[node].topk(min(count, self._vocab)).indices.tolist())
+        scores = scores_of(given, logits=logits)
+        scores.hidden = hidden
+        return scores
 
     def _has_layers(self) -> bool:
         """Whether the parts of the model give what the whole gives."""

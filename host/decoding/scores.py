@@ -1,7 +1,6 @@
-"""What a target says about the nodes of a tree, fetched from it only as far as it is asked for."""
+"""What a target says about the nodes of a tree; laws are made only where one is asked for."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,27 @@ class Scores:
     Parameters
     ----------
     best : token of the largest logit of each node, the lowest one of equals.
-    logits : gives float32 (nodes, vocab); called at most once.
+    logits : floating-point (nodes, vocab), None if they were not asked for.
     hidden : layer -> states of all rows of the pass (rows, width), those of the prefix first, as the target holds them.
     counters : of the passes.
     top : gives the likeliest tokens of a node, best first, as many as are wanted or the target has; without it, logits do.
 
     """
 
-    def __init__(self, best: list[int], logits: Callable[[], NDArray[np.floating]] | None, *,
+    def __init__(self, best: list[int], logits: NDArray[np.floating] | None, *,
                  hidden: Mapping[int, Any] | None = None, counters: Counters | None = None,
                  top: Callable[[int, int], list[int]] | None = None) -> None:
-        self.best, self.hidden, self.counters = best, hidden or {}, counters or {}
-        self._fetch, self._top = logits, top
+        self.best, self.counters = best, counters or {}
+        self.hidden: Mapping[int, Any] = hidden or {}
+        self._logits, self._top = logits, top
         self._laws: dict[tuple[int, Sampling], TokenLaw] = {}
 
-    @cached_property
+    @property
     def logits(self) -> NDArray[np.floating]:
         """Logits of all nodes."""
-        if self._fetch is None:
+        if self._logits is None:
             raise ValueError("The pass was asked for best tokens only, not for logits")
-        return self._fetch()
+        return self._logits
 
     def law(self, node: int, sampling: Sampling) -> TokenLaw:
         """The law of the token after a node."""

@@ -18,7 +18,7 @@ from terntable.host.errors import InputError, SessionError
 from terntable.host.rows import check_path
 from terntable.host.target import Counters
 
-__all__ = ["ROWS", "TorchTarget", "keep_rows"]
+__all__ = ["ROWS", "TorchTarget", "keep_rows", "scores_of"]
 
 #: Most nodes of a tree.
 ROWS = 1024
@@ -118,15 +118,14 @@ class TorchTarget:
             with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
                 out = self.model(**given, position_ids=self._tensor([positions]), past_key_values=self._cache, use_cache=True,
                                  logits_to_keep=len(tree), output_hidden_states=bool(hidden))
-                best = out.logits[0].argmax(dim=-1).tolist()
+                scores = scores_of(out.logits[0], logits=logits)
         except BaseException:
             self.rollback(before)
             raise
         self._length, self._parents = start, tree.parents
         states = out.hidden_states
-        return Scores(best, (lambda: _numpy(out.logits[0])) if logits else None, counters={"passes": 1},
-                      top=lambda node, count: out.logits[0, node].topk(min(count, self._vocab)).indices.tolist(),
-                      hidden={layer: states[layer if layer >= 0 else self.layers][0] for layer in hidden})
+        scores.hidden = {layer: states[layer if layer >= 0 else self.layers][0] for layer in hidden}
+        return scores
 
     def commit(self, path: Sequence[int]) -> Counters:
         """As `DecodingTarget.commit`."""
@@ -200,6 +199,14 @@ def keep_rows(rows: torch.Tensor, start: int, nodes: Sequence[int]) -> torch.Ten
         if list(nodes) != list(range(len(nodes))):
             rows[:, :, start:end] = rows[:, :, [start + node for node in nodes]]
         return rows[:, :, :end]
+
+
+def scores_of(values: torch.Tensor, *, logits: bool) -> Scores:
+    """Results of a forward from its logits (nodes, vocab); one transfer from the device, which waits for all before it."""
+    fetched = _numpy(values) if logits else None
+    best = (values if fetched is None else fetched).argmax(-1).tolist()
+    return Scores(best, fetched, counters={"passes": 1},
+                  top=lambda node, count: values[node].topk(min(count, values.shape[1])).indices.tolist())
 
 
 def _numpy(values: torch.Tensor) -> NDArray[np.floating]:

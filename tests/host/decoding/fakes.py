@@ -59,7 +59,7 @@ class TableTarget:
         laws = [self.table([*self.tokens, *(tree.tokens[one] for one in tree.path(node))]).p for node in range(len(tree))]
         with np.errstate(divide="ignore"):
             values = np.log(np.array(laws))
-        return Scores(values.argmax(axis=1).tolist(), (lambda: values) if logits else None, counters={"passes": 1})
+        return Scores(values.argmax(axis=1).tolist(), values if logits else None, counters={"passes": 1})
 
     def commit(self, path):
         """Keep tokens."""

@@ -53,7 +53,7 @@ class Oracle(TableTarget):
             laws.append(self.table(text).p)
         with np.errstate(divide="ignore"):
             values = np.log(np.array(laws))
-        return Scores(values.argmax(axis=1).tolist(), lambda: values)
+        return Scores(values.argmax(axis=1).tolist(), values)
 
 
 def part(folder, width=WIDTH, steps=3, name="tiny"):
@@ -146,7 +146,7 @@ def test_top_tokens_are_the_same_without_logits(session):
     best = np.argsort(-given.logits[1], kind="stable").tolist()
     top = given.top(1, RANKS)
     assert top == best[:len(top)] and len(top) == session.program.config.top_k
-    assert Scores([0], lambda: given.logits).top(1, 3) == best[:3]
+    assert Scores([0], given.logits).top(1, 3) == best[:3]
     assert target.score(DraftTree(5)).top(0, 2)[0] == target.score(DraftTree(5)).best[0]
 
 

@@ -187,7 +187,7 @@ def test_training_is_of_all_exits(monkeypatch, tmp_path):
     text = torch.randint(40, (16, 1), generator=torch.Generator().manual_seed(1)) + torch.arange(33)
     rows = text % 40
     monkeypatch.setattr(s2d, "kjv_windows", lambda causal, count, *, length, seed: rows.repeat(12, 1)[:count].numpy())
-    recipe = Recipe(steps=25, batch=4, length=32, rate=1e-2)
+    recipe = Recipe(steps=45, batch=2, length=32, rate=1e-2)
     job = s2d.prepare(TinyTeacher(40, 32), torch.zeros(0), recipe)
     losses = [cross_entropy(cut(job.module, layers)(input_ids=rows[:, :-1]).logits, rows[:, 1:]) for layers in s2d.EXITS]
     assert sorted_loss(job.module, s2d.EXITS, rows).item() == pytest.approx(sum(losses).item() / 3, rel=1e-5)

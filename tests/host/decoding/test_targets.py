@@ -299,3 +299,21 @@ def test_a_torch_target_is_bounded():
         TorchTarget(model, context=0)
     with pytest.raises(SessionError, match=f"tree of {ROWS + 1} nodes does not fit a pass of {ROWS} rows"):
         TorchTarget(model).score(DraftTree.chain(7, range(ROWS)))
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_a_forward_waits_for_the_device_once(logits, monkeypatch):
+    target, waits = TorchTarget(tiny()), []
+
+    def watched(name):
+        whole = getattr(torch.Tensor, name)
+        return lambda tensor, *given: waits.append(name) or whole(tensor, *given)
+
+    for name in ("cpu", "tolist", "item", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, watched(name))
+    scores = target.score(DraftTree.chain(3, [4, 5]), [1, 2], logits=logits)
+    # What is in the host's memory already does not wait again.
+    assert waits == (["cpu", "numpy"] if logits else ["tolist"])
+    assert len(scores.best) == 3 and (not logits or scores.logits.shape == (3, target.vocab))
+    target.commit([0, 1])
+    assert len(waits) == (2 if logits else 1)
