@@ -23,6 +23,7 @@ OPTIONAL: dict[str, set[str]] = {
     **{f"terntable.sim.{name}": {"amaranth"}
        for name in ("ablation_arrays", "ablations", "calibration", "performance", "place_route", "slices", "synthesis", "units")},
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
+    "terntable.host.decoding.sorted_model": {"torch", "transformers"},
     "terntable.host.decoding.torch_target": {"torch", "transformers"},
     "terntable.host.board.driver": {"pynq"},
     "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
