@@ -45,7 +45,8 @@ class Scene:
 def draw(seed: int, *, empty: float = 0.3, noise: float = 0.05) -> Scene:
     """The picture of a seed; a place is empty with a probability, and the noise is that of each pixel's colours."""
     rng = np.random.default_rng([seed, 64])
-    colours, places = list(COLOURS), []
+    colours = list(COLOURS)
+    places: list[tuple[str, str] | None] = []
     pixels = rng.normal(0, noise, (16, 8, 8, 3))
     for place in range(16):
         colour, shape = colours[rng.integers(len(colours))], SHAPES[rng.integers(len(SHAPES))]

@@ -46,4 +46,4 @@ def make(recipe: Recipe) -> Job:
     return Job(model, loss, model.config.to_diff_dict())
 
 
-PART = Part(SCENES, Recipe(steps=700, batch=16, length=128, rate=2e-3, warmup=40, floor=0.05), make=make, model=SCENES)
+PART = Part(SCENES, Recipe(steps=250, batch=16, length=128, rate=2e-3, warmup=40, floor=0.05), make=make, model=SCENES)

@@ -70,4 +70,4 @@ def make(recipe: Recipe) -> Job:
     return distil(load_scenes(), recipe)
 
 
-PART = Part("specvlm", Recipe(steps=400, batch=8, length=128, rate=2e-3, warmup=20, floor=0.05), make=make, model=SCENES)
+PART = Part("specvlm", Recipe(steps=250, batch=8, length=128, rate=2e-3, warmup=20, floor=0.05), make=make, model=SCENES)
