@@ -82,14 +82,14 @@ def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) 
     import torch
 
     from terntable.host.decoding.hf_baselines import BASELINES, run_baseline
+    from terntable.host.decoding.layered import LayeredTarget
     from terntable.host.decoding.loading import load_model
-    from terntable.host.decoding.torch_target import TorchTarget
 
     for name in names:
         if name.startswith("hf-") and name not in BASELINES:
             raise InputError(f"Unknown baseline {name!r}; known: {', '.join(BASELINES)}")
     causal = load_model(arguments.model)
-    target = TorchTarget(causal.model, dtype=getattr(torch, arguments.dtype))
+    target = LayeredTarget(causal.model, dtype=getattr(torch, arguments.dtype))
     contenders = []
     for name in names:
         if name in BASELINES:

@@ -21,6 +21,7 @@ METHODS = {
     "aded": "aded",
     "ppd": "ppd",
     "del": "del_",
+    "hidden-transfer": "hidden_transfer",
     "speculative": "speculative",
     "spectr": "spectr",
     "s2d": "s2d",

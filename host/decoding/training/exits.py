@@ -54,4 +54,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return Job(model, loss, config.to_diff_dict(), frozen=("lm_head.",))
 
 
-PART = Part("exits", Recipe(steps=600, batch=16, length=96, rate=3e-3, warmup=40, floor=0.05, decay=0.01), prepare, answers=4096)
+PART = Part("exits", Recipe(steps=500, batch=8, length=64, rate=4e-3, warmup=30, floor=0.05, decay=0.01), prepare, answers=4096)
