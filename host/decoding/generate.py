@@ -88,6 +88,7 @@ def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy",
 
     """
     from terntable.host.decoding.layered import LayeredTarget
+    from terntable.host.decoding.torch_target import TorchTarget
 
     chosen = load_method(method)
     chosen.check_options(options)
@@ -97,7 +98,7 @@ def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy",
     eos = model.generation_config.eos_token_id if model.generation_config is not None else model.config.eos_token_id
     ends = [] if eos is None else [eos] if isinstance(eos, int) else list(eos)
     fast = getattr(tokenizer, "backend_tokenizer", None)
-    target = LayeredTarget(model, device=device, dtype=dtype)
+    target = TorchTarget(model, device=device, dtype=dtype)
     check_request(target, ids, max_tokens)
     if chosen.needs & (Capability.EARLY_EXIT | Capability.MID_INJECT):
         # Whether a model has these shows in a forward only.
