@@ -210,7 +210,7 @@ def test_top_beta_takes_the_first_ranks_within_the_gap():
 def test_typical_goes_by_entropy():
     flat = TokenLaw.of_weights(np.ones(100))
     assert Typical().fulfils(flat, 50), "1/100 is above 0.3 exp(-log 100)"
-    assert not Typical(delta=1.0).fulfils(flat, 50), "1/100 is not above itself"
+    assert not Typical(epsilon=0.5, delta=10).fulfils(TokenLaw(np.array([0.5, 0.5])), 0), "a half is not above itself"
     sharp = TokenLaw(np.array([0.91, 0.085, 0.005]))
     assert Typical().fulfils(sharp, 0) and not Typical().fulfils(sharp, 1), "0.085 is not above 0.09"
     tree = DraftTree(0)
