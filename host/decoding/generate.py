@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from terntable.host.decoding.capabilities import Capability
@@ -72,7 +73,8 @@ def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy",
     model, tokenizer : of transformers, a causal language model.
     method : a name of `terntable methods`.
     device, dtype : where and in what numbers the model shall run; as it is if None.
-    parts : folder of trained parts, for methods that need them.
+    parts : folder of trained parts, for methods that need them: MODEL/PART.safetensors, where MODEL is the last part of the model's
+        name or path. Without one, the shipped parts count.
     options : of the method.
 
     Returns
@@ -104,6 +106,6 @@ def generate(model: Any, tokenizer: Any, prompt: str, *, method: str = "greedy",
         # Whether a model has these shows in a forward only.
         target = LayeredTarget(model)
     done = run_method(target, chosen, ids, options=options, max_tokens=max_tokens, sampling=sampling, eos=ends,
-                      model=getattr(model.config, "name_or_path", None), tokenizer=fast, parts=parts)
+                      model=Path(getattr(model.config, "name_or_path", "")).name or None, tokenizer=fast, parts=parts)
     shown = done.tokens[:-1] if done.finish_reason == "eos" else done.tokens
     return Generation(tokenizer.decode(shown), done.tokens, done.ledger, done.finish_reason)
