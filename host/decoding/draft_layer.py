@@ -80,8 +80,10 @@ class DraftLayer(nn.Module):
 
     def _rotate(self, x: Tensor, positions: Tensor) -> Tensor:
         half = x.shape[-1] // 2
-        rates = self.theta ** (-torch.arange(half, dtype=x.dtype, device=x.device) / half)
-        angles = positions.to(x.dtype)[:, None] * rates
-        cos, sin = angles.cos(), angles.sin()
+        # Half precision would tell few positions apart.
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        rates = self.theta ** (-torch.arange(half, dtype=dtype, device=x.device) / half)
+        angles = positions.to(dtype)[:, None] * rates
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         a, b = x[..., :half], x[..., half:]
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)

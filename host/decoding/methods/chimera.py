@@ -85,11 +85,18 @@ class _Known(NamedTuple):
 
 
 class Chimera(FeatureDrafter):
-    """Grows the listed tree with a net."""
+    """Grows a listed tree with a net.
+
+    Parameters
+    ----------
+    paths : of ranks below 10, each after the one that it continues.
+
+    """
 
     def __init__(self, target: Any, net: ChimeraNet, paths: Sequence[str] = PATHS) -> None:
         super().__init__(target)
         self.net, self.paths = net, paths
+        self.ranks = 1 + max(int(rank) for path in paths for rank in path)
         self.vectors: dict[tuple[int, int, int], Tensor] = {}
         self.weights = sum(weight.numel() for weight in net.parameters()) - net.joins.numel() + net.joins[0].numel()
 
@@ -118,17 +125,17 @@ class Chimera(FeatureDrafter):
         # Of each path of ranks its node and its rows of the cache, from the last known token down.
         nodes: dict[str, int] = {"": 0}
         rows: dict[str, list[int]] = {"": [seen]}
-        inner, context = [""], known.context
-        for depth in range(1, min(HEADS, budget.depth, max(map(len, self.paths))) + 1):
+        inner, context, levels = [""], known.context, min(HEADS, budget.depth)
+        for depth in range(1, levels + 1):
             logits = self.target.head(self.net.join(depth - 1, known.state.expand_as(context), context))
-            choices = dict(zip(inner, likeliest(logits, 10), strict=True))
+            choices = dict(zip(inner, likeliest(logits, self.ranks), strict=True))
             level = [path for path in self.paths if len(path) == depth and path[:-1] in nodes and int(path[-1]) < logits.shape[-1]]
             for path in level:
                 token, log = choices[path[:-1]][int(path[-1])]
                 nodes[path] = tree.add(nodes[path[:-1]], token, exp(min(log, 0.0)))
                 reach.append(reach[nodes[path[:-1]]] + min(log, 0.0))
             inner = [path for path in level if any(len(other) == depth + 1 and other[:-1] == path for other in self.paths)]
-            if not inner or depth == min(HEADS, budget.depth):
+            if not inner or depth == levels:
                 break
             for place, path in enumerate(inner):
                 rows[path] = [*rows[path[:-1]], self.cache.length + place]

@@ -67,4 +67,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return Job(net, loss, {"width": net.layer.out.in_features, "heads": net.layer.heads})
 
 
-PART = Part("chimera", Recipe(steps=350, batch=8, length=96, rate=1.5e-3, warmup=30, floor=0.05), prepare, answers=4096)
+PART = Part("chimera", Recipe(steps=250, batch=8, length=96, rate=1.5e-3, warmup=30, floor=0.05), prepare, answers=4096)
