@@ -19,6 +19,8 @@ __all__ = ["LADDER", "ProbeBudget", "ProbeDrafter"]
 
 #: Rows besides the root that plans are made for; what a target has room for is rounded down to one of them.
 LADDER = (3, 4, 5, 6, 7, 8, 10, 12, 15, 16, 20, 24, 31, 32, 40, 48, 60, 64, 105)
+#: Rounds of plain decoding after which probes are tried again.
+PATIENCE = 100
 
 
 class ProbeDrafter(Drafter):
@@ -88,6 +90,9 @@ class ProbeDrafter(Drafter):
 class ProbeBudget:
     """Chooses the rows of each pass that should give most tokens a second, by the plans and by the times measured so far.
 
+    Each budget is tried once, from the least up to the first that pays less than the one before. Where plain decoding pays most,
+    the times are measured anew after some rounds.
+
     Parameters
     ----------
     plan : gives the trees for a number of rows.
@@ -97,15 +102,20 @@ class ProbeBudget:
 
     def __init__(self, plan: Callable[[int], Plan | None], budgets: Sequence[int] = (7, 15, 31, 60)) -> None:
         self.plan_of, self.budgets, self.latency = plan, tuple(budgets), Latency()
-        self._seen = 0.0
+        self._tried: set[int] = set()
+        self._seen, self._given, self._idle = 0.0, 0, 0
 
     def plan(self, limits: Budget) -> Budget:
-        """The budget that pays most; none where plain decoding does."""
+        """The budget that is to be tried, or the one that pays most; none where plain decoding does."""
         tokens = {0: 1.0}
-        for rows in {min(rows, limits.nodes) for rows in self.budgets}:
+        for rows in sorted({min(rows, limits.nodes) for rows in self.budgets}):
             if (made := self.plan_of(rows)) is not None:
                 tokens[rows] = made.tokens
-        return Budget(best_budget(tokens, {rows: self.latency(1 + rows) for rows in tokens}), limits.depth)
+        self._given = self._choose(tokens)
+        self._idle = 0 if self._given else self._idle + 1
+        if self._idle > PATIENCE:
+            self._tried, self._idle = set(), 0
+        return Budget(self._given, limits.depth)
 
     def cut(self, tree: DraftTree, budget: Budget) -> DraftTree:
         """The tree as it is."""
@@ -117,3 +127,15 @@ class ProbeBudget:
         # The first pass reads the prompt too.
         if not outcome.prefix:
             self.latency.add(len(outcome.tree), spent)
+            self._tried.add(self._given)
+
+    def _choose(self, tokens: dict[int, float]) -> int:
+        seconds = {rows: self.latency(1 + rows) for rows in tokens}
+        best = 0.0
+        for rows in list(tokens)[1:]:
+            if rows not in self._tried:
+                return rows
+            if (rate := tokens[rows] / seconds[rows]) < best:
+                break
+            best = rate
+        return best_budget(tokens, seconds)

@@ -129,13 +129,15 @@ def test_where_no_layer_agrees_it_is_plain_decoding():
     with torch.no_grad():
         # The last layer alone decides.
         made.model.layers[-1].mlp.down_proj.weight *= 30
-    target = LayeredTarget(made)
-    done = run_method(target, "del", PROMPT, max_tokens=60)
-    assert done.tokens == run_method(target, "greedy", PROMPT, max_tokens=60).tokens
+    target, ledger = LayeredTarget(made), Ledger()
+    drafter = ExitDrafter(target)
+    tokens = [token for outcome in decode(target, PROMPT, drafter=drafter, rule=Match(), max_tokens=60, ledger=ledger)
+              for token in outcome.tokens]
+    assert tokens == run_method(target, "greedy", PROMPT, max_tokens=60).tokens and drafter.exit == 0
     # The layers that drafting ran, without the output layer's share, against those of plain decoding.
     head = 40 * 32 / target.layer_weights
-    layers = done.ledger.draft_units - head * (done.ledger.draft_forwards + done.ledger.forwards - 1)
-    assert LAYERS * done.ledger.forwards + layers <= 1.05 * LAYERS * 60
+    layers = ledger.draft_units - head * (ledger.draft_forwards + ledger.forwards - 1)
+    assert LAYERS * ledger.forwards + layers <= 1.05 * LAYERS * 60
 
 
 def test_a_target_without_layers_or_an_exit_outside_is_refused(model):

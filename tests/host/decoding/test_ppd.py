@@ -15,7 +15,7 @@ from terntable.host.decoding.generate import run_method
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.parts import save_part
-from terntable.host.decoding.probe_drafter import ProbeBudget, ProbeDrafter
+from terntable.host.decoding.probe_drafter import PATIENCE, ProbeBudget, ProbeDrafter
 from terntable.host.decoding.rules import Match
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.sparse_tree import RANKS
@@ -173,11 +173,40 @@ def test_the_clock_decides_how_many_rows_pay():
     chosen = {}
     for price in (0.0, 0.02, 1.0):
         budget = ProbeBudget(drafter.plan)
-        for rows in (1, 4, 8, 16, 64):
-            budget.latency.add(rows, 1 + price * rows)
-        chosen[price] = budget.plan(Budget(63, 9)).nodes
+        chosen[price] = settled(budget, Budget(63, 9), lambda rows, price=price: 1 + price * rows)
         assert budget.plan(Budget(5, 9)).nodes <= 5
     assert chosen[0.0] == 60 > chosen[0.02] > 0 == chosen[1.0]
+
+
+def settled(budget, limits, cost, rounds=6):
+    """What a budget comes to when passes take what they cost; sizes are tried from the least up."""
+    ledger, given = Ledger(), []
+    for number in range(rounds):
+        given.append(budget.plan(limits).nodes)
+        tree = DraftTree.chain(1, range(given[-1]))
+        ledger.seconds["target"] += cost(len(tree))
+        budget.observe(Outcome(tree, 0 if number else 5, [0], [2], Scores([], None), 1), ledger)
+    assert given[:2] == [7, 7] and given[-1] == given[-2]
+    return given[-1]
+
+
+def test_a_size_that_was_dear_is_tried_again_in_time():
+    drafter = ProbeDrafter("abc", ACCURACY)
+    drafter.start([1])
+    budget = ProbeBudget(drafter.plan)
+    assert settled(budget, Budget(63, 9), lambda rows: rows) == 0
+    assert settled_after(budget, 3 * PATIENCE) > 0
+
+
+def settled_after(budget, rounds):
+    """The largest number of rows in further rounds, all passes of one second."""
+    ledger, most = Ledger(), 0
+    ledger.seconds["target"] = budget._seen
+    for _ in range(rounds):
+        most = max(most, budget.plan(Budget(63, 9)).nodes)
+        ledger.seconds["target"] += 1.0
+        budget.observe(Outcome(DraftTree.chain(1, range(budget._given)), 0, [0], [2], Scores([], None), 1), ledger)
+    return most
 
 
 def test_options_are_checked(tmp_path):
