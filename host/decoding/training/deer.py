@@ -60,4 +60,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe, *, first_stage: fl
     return Job(model, loss, config)
 
 
-PART = Part("deer", Recipe(steps=1600, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)
+PART = Part("deer", Recipe(steps=900, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)

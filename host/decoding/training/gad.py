@@ -45,12 +45,11 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
         known, span = cut(recipe, step, tokens, random, longest=DRAFT, window=model.window, length=DRAFT)
         everywhere = torch.ones_like(span, dtype=torch.bool)
         with torch.no_grad():
-            states = model(model.masked(known, span, everywhere))[:, known.shape[1]:]
-            wrong = model.head(states).argmax(dim=-1) != span
+            wrong = model.head(model(known, span, everywhere)).argmax(dim=-1) != span
         hidden = glance(wrong, reveal_share(step, recipe.steps), random)
         return at_masks(model, known, span, hidden, hidden.float(), smoothing=SMOOTHING)
 
     return Job(model, loss, config)
 
 
-PART = Part("gad", Recipe(steps=800, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)
+PART = Part("gad", Recipe(steps=450, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)

@@ -43,7 +43,7 @@ def cut(recipe: Recipe, step: int, tokens: Tensor, random: torch.Generator, *, l
 def at_masks(model: MaskedModel, known: Tensor, span: Tensor, hidden: Tensor, weights: Tensor, *, total: float | None = None,
              smoothing: float = 0.0) -> Tensor:
     """Weighted cross-entropy of a span (B, k) at the places `hidden` (B, k), over `total`, or over the sum of weights if None."""
-    states = model(model.masked(known, span, hidden))[:, known.shape[1]:known.shape[1] + span.shape[1]]
-    values = F.cross_entropy(model.head(states[hidden]), span[hidden], reduction="none", label_smoothing=smoothing)
+    logits = model.head(model(known, span, hidden)[hidden])
+    values = F.cross_entropy(logits, span[hidden], reduction="none", label_smoothing=smoothing)
     weighed = weights[hidden]
     return (values * weighed).sum() / (weighed.sum().clamp(min=1e-9) if total is None else total)

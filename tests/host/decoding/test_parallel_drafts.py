@@ -15,7 +15,7 @@ from terntable.host.decoding.law import TokenLaw
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.lossy import TopBeta
-from terntable.host.decoding.masked_drafter import MaskedModel
+from terntable.host.decoding.masked_drafter import MaskedModel, recurrence
 from terntable.host.decoding.methods.deer import OneStep
 from terntable.host.decoding.methods.gad import MaskPredict
 from terntable.host.decoding.parts import save_part
@@ -177,6 +177,31 @@ def test_the_window_bounds_what_is_read():
     # All of the window counts, and where in it.
     assert not np.allclose(model.marginals(text, 3), model.marginals([1, 2, 9, 4, 5, 6, 7, 8], 3))
     assert not np.allclose(model.marginals(text, 3), model.marginals([1, 2, 4, 3, 5, 6, 7, 8], 3))
+
+
+def naive(known, count):
+    """What followed the last occurrence of the longest suffix, by search."""
+    for size in (3, 2, 1):
+        for end in range(len(known) - 1, size - 1, -1):
+            if known[end - size:end] == known[len(known) - size:]:
+                return [known[end + place % (len(known) - end)] for place in range(count)]
+    return [-1] * count
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 7, 20])
+def test_recurrence_is_what_a_search_finds(length):
+    known = torch.randint(4, (100, length), generator=torch.Generator().manual_seed(0))
+    assert recurrence(known, 9, -1).tolist() == [naive(row, 9) for row in known.tolist()]
+
+
+def test_masks_alone_are_told_what_recurs():
+    model = MaskedModel(11, width=64, layers=1, inner=64)
+    known, span = torch.tensor([[1, 2, 3, 1]]), torch.tensor([[4, 5]])
+    before = [model(known, span, torch.tensor([hidden])) for hidden in ([True, True], [False, False])]
+    with torch.no_grad():
+        model.again += 1
+    after = [model(known, span, torch.tensor([hidden])) for hidden in ([True, True], [False, False])]
+    assert not torch.allclose(before[0], after[0]) and torch.equal(before[1], after[1])
 
 
 def test_refusals(tmp_path):
