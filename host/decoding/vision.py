@@ -1,4 +1,8 @@
-"""A toy vision-language model, and a target that sees: rows of a picture stand at the beginning of the prompt."""
+"""A toy vision-language model, and a target that sees: rows of a picture stand at the beginning of the prompt.
+
+With the shipped model: ``target = VisionTarget(load_scenes()); target.look(draw(seed).patches)``, then
+``run_method(target, "specvlm", prompt(question), model=SCENES, eos=[END])``.
+"""
 
 from pathlib import Path
 from typing import Any
