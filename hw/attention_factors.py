@@ -89,10 +89,11 @@ class AttentionFactors(wiring.Component):
         known, clocks, row = Signal(2), Signal(range(AttentionConvert.FLOAT + 1)), Signal(range(max(2, rows)))
         sums = Signal(self.sizes.floats, reset_less=True)
         launching, last_row = phase == Phase.LAUNCH, row == rows - 1
+        summing = Signal()    # phase is SUM
         arrived = delay(m, launching, name="arrived", cycles=self.DIVIDE)
         last_arrived = register(m, last_row, name="last_arrived", cycles=self.DIVIDE)
 
-        m.d.comb += [self.asks.eq((phase == Phase.SUM) & self.waiting & self.may_convert), self.convert.eq(self.asks & self.en)]
+        m.d.comb += [self.asks.eq(summing & self.waiting & self.may_convert), self.convert.eq(self.asks & self.en)]
         m.d.sync += known.eq(known | self.scanned)
         with m.If(self.taken):
             m.d.sync += self.inverted.eq(0)
@@ -106,7 +107,7 @@ class AttentionFactors(wiring.Component):
             with m.Case(Phase.SUM):
                 m.d.sync += [inverting.eq(0), clocks.eq(0)]
                 with m.If(self.convert):
-                    m.d.sync += [phase.eq(Phase.FLOAT), self.waiting.eq(0)]
+                    m.d.sync += [phase.eq(Phase.FLOAT), summing.eq(0), self.waiting.eq(0)]
             with m.Case(Phase.FLOAT):
                 with m.If(self.en):
                     m.d.sync += clocks.eq(clocks + 1)
@@ -121,16 +122,16 @@ class AttentionFactors(wiring.Component):
             with m.Case(Phase.DIVIDE):
                 with m.If(arrived & last_arrived):
                     # Both inverses come before the first factor.
-                    m.d.sync += [second.eq(self.paired & ~second), phase.eq(Phase.SUM)]
+                    m.d.sync += [second.eq(self.paired & ~second), phase.eq(Phase.SUM), summing.eq(1)]
                     with m.If(inverting):
                         m.d.sync += self.inverted.eq(1)
                         with m.If(self.paired & ~second):
-                            m.d.sync += phase.eq(Phase.SCALE)
+                            m.d.sync += [phase.eq(Phase.SCALE), summing.eq(0)]
                     with m.Else():
                         m.d.sync += self.factored.eq(self.factored | Cat(~second, second))
         with m.If(self.start):
-            m.d.sync += [phase.eq(Phase.SCALE), inverting.eq(1), row.eq(0), second.eq(0), known.eq(0), self.factored.eq(0),
-                         self.inverted.eq(0), self.waiting.eq(0)]
+            m.d.sync += [phase.eq(Phase.SCALE), summing.eq(0), inverting.eq(1), row.eq(0), second.eq(0), known.eq(0),
+                         self.factored.eq(0), self.inverted.eq(0), self.waiting.eq(0)]
 
         m.submodules.divider = divider = FloatQuotient()
         scale = Mux(second, Array(self.largest_scale[1])[row], Array(self.largest_scale[0])[row])

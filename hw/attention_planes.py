@@ -79,8 +79,17 @@ class AttentionPlanes(wiring.Component):
         scaling, keys, closing, values, emptying = Signal(), Signal(), Signal(), Signal(), Signal()
         running, passing = Signal(), Signal()                # beats are taken; the closing pass goes on
         slot, plane, at_last = Signal(sizes.slot), Signal(range(sizes.planes + 1)), Signal()
-        taken, ended = Signal(), Signal()
-        turn, past_turn, last_plane = plane == job.turn, plane > job.turn, plane == job.last_plane
+        taken, ended, last_place = Signal(), Signal(), Signal()
+        # What `plane` is stands in registers, that move with it.
+        turn, past_turn, last_plane, onward, anew = Signal(), Signal(), Signal(), Signal(), Signal()
+        after = plane + 1
+        with m.If(anew):
+            m.d.sync += [plane.eq(0), turn.eq(job.turn == 0), past_turn.eq(0), last_plane.eq(job.last_plane == 0)]
+        with m.Elif(onward):
+            m.d.sync += [plane.eq(after), turn.eq(after == job.turn), past_turn.eq(after > job.turn),
+                         last_plane.eq(after == job.last_plane)]
+        m.d.comb += [anew.eq(self.start | (keys & ended & last_plane)),
+                     onward.eq((keys & ended) | (self.unload & last_place))]
         m.d.comb += [
             self.idle.eq(~(scaling | keys | closing | values | emptying)),
             self.kv_ready.eq(scaling | running),
@@ -127,11 +136,11 @@ class AttentionPlanes(wiring.Component):
 
         # The accumulators, a word at a time; those behind the last column are only emptied.
         gap, place, left = Signal(range(self.unload_gap)), Signal(range(sizes.words)), Signal.like(job.all_words)
-        settled, last_place = Signal(), Signal()
+        settled = Signal()
         m.d.comb += self.unload.eq(emptying & settled & (self.room | ~self.useful))
 
         with m.If(self.start):
-            m.d.sync += [scaling.eq(1), plane.eq(0), begun.eq(0), left.eq(job.all_words), self.useful.eq(1), self.scale_beat.eq(0)]
+            m.d.sync += [scaling.eq(1), begun.eq(0), left.eq(job.all_words), self.useful.eq(1), self.scale_beat.eq(0)]
         with m.If(self.scale_write):
             m.d.sync += self.scale_beat.eq(self.scale_beat + 1)
             with m.If(self.scale_beat == job.last_scale_beat):
@@ -139,9 +148,8 @@ class AttentionPlanes(wiring.Component):
         with m.If(self.swap):
             m.d.sync += [running.eq(1), begun.eq(begun + 1)]
         with m.If(keys & ended):
-            m.d.sync += plane.eq(plane + 1)
             with m.If(last_plane):
-                m.d.sync += [plane.eq(0), keys.eq(0), closing.eq(job.paired & turn), values.eq(~(job.paired & turn))]
+                m.d.sync += [keys.eq(0), closing.eq(job.paired & turn), values.eq(~(job.paired & turn))]
         with m.If(closing & self.closed):
             m.d.sync += passing.eq(1)
         with m.If(passing & at_last):
@@ -155,5 +163,5 @@ class AttentionPlanes(wiring.Component):
             m.d.sync += [place.eq(place + 1), last_place.eq(place == sizes.words - 2)]
             m.d.sync += [left.eq(left - 1), self.useful.eq(self.useful & (left != 1))]
             with m.If(last_place):
-                m.d.sync += [plane.eq(plane + 1), emptying.eq(0), settled.eq(0), values.eq(~last_plane)]
+                m.d.sync += [emptying.eq(0), settled.eq(0), values.eq(~last_plane)]
         return m

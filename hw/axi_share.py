@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.axi import ReadPort
@@ -18,7 +18,8 @@ class AxiShare(wiring.Component):
 
     ============  =====================================================
     Computes      nothing, so there is no twin
-    Latency       ``LATENCY`` cycle from a master's ``arvalid`` to that of the port; none for the data
+    Latency       ``LATENCY`` cycle from a master's ``arvalid`` to that of the port; none for the data, if they
+                  come a cycle after the address
     Throughput    1 address and 1 beat per cycle
     Stall         ``rready`` follows that of the master whose beat is there; an offered address stands still
     ============  =====================================================
@@ -52,7 +53,7 @@ class AxiShare(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         bus, masters = self.bus, self.masters
-        m.submodules.owners = owners = SyncFIFO(width=(self.count - 1).bit_length(), depth=self.outstanding)
+        m.submodules.owners = owners = SyncFIFOBuffered(width=(self.count - 1).bit_length(), depth=self.outstanding)
         free, offered = Signal(), Cat(master.arvalid for master in masters)
         m.d.comb += [
             free.eq((~bus.arvalid | bus.arready) & owners.w_rdy),

@@ -67,6 +67,7 @@ class AxiWrite(wiring.Component):
         m.submodules.splitter = splitter = self._splitter
         bus, burst = self.bus, splitter.o
         flying = Signal(range(self.outstanding + 1))  # bursts from their address register to their response
+        crowded = Signal()                            # there are as many as may be
         left = Signal(
             range(self.burst_beats + 1)
         )  # beats of the present burst that are not in the W register
@@ -77,7 +78,7 @@ class AxiWrite(wiring.Component):
         m.d.comb += [
             drop.eq(self.abort | dropping),
             splitter.drop.eq(drop),
-            burst.ready.eq((~bus.awvalid | bus.awready) & (flying != self.outstanding)
+            burst.ready.eq((~bus.awvalid | bus.awready) & ~crowded
                            & (~some | (take & one))),
             bus.awsize.eq(exact_log2(self.beat_bytes)),
             bus.awburst.eq(AXI_BURST_INCR),
@@ -92,7 +93,10 @@ class AxiWrite(wiring.Component):
         ]
         # What is accepted now keeps it from rising in the next cycle, when that is not in the splitter's flag yet.
         m.d.sync += self.idle.eq(~splitter.busy & (flying == 0) & ~(self.request.valid & splitter.i.ready))
-        m.d.sync += [flying.eq(flying + issue - done), dropping.eq(drop & (flying != 0))]
+        m.d.sync += [
+            flying.eq(flying + issue - done), dropping.eq(drop & (flying != 0)),
+            crowded.eq(~done & Mux(issue, flying == self.outstanding - 1, flying == self.outstanding)),
+        ]
         with m.If(bus.awready):
             m.d.sync += bus.awvalid.eq(0)
         with m.If(bus.wready):

@@ -1,10 +1,10 @@
 """When the ternary engine's cells come: blocks, tiles and cells counted, words taken, and reasons to wait told."""
 
 from amaranth import *
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from terntable.hw.block_sums import BlockSums, cell_layout
+from terntable.hw.block_sums import cell_layout
 from terntable.hw.spec.layout import FRAME_CELLS
 from terntable.hw.trit_gear import TAKING
 
@@ -18,7 +18,7 @@ class BlockCounter(wiring.Component):
     -------
     start : a product of ``cells`` cells a tile begins.
     step : the present block is over.
-    last_cell : cells of the present block, less one.
+    last_cell : cells of the present block, less one; `single`, `double`: that is 0, 1; `next_single`: 0 in the next block.
     more : another block follows.
 
     """
@@ -26,17 +26,26 @@ class BlockCounter(wiring.Component):
     def __init__(self, *, block_cells: int) -> None:
         self.block_cells = block_cells
         super().__init__({"start": In(1), "cells": In(16), "step": In(1), "last_cell": Out(range(max(2, block_cells))),
-                          "more": Out(1)})
+                          "single": Out(1), "double": Out(1), "next_single": Out(1), "more": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        left, now = Signal(16), Signal(16)
-        m.d.comb += [now.eq(Mux(self.start, self.cells, left)), self.more.eq(left != 0)]
+        # What follows from a number of cells, for those of a product and for those that are left; `start` comes late.
+        Block = data.StructLayout({"last_cell": self.last_cell.shape(), "left": 16, "more": 1, "single": 1, "double": 1})
+        whole, rest, following = Signal(Block), Signal(Block), Signal(Block)
+        left = Signal(16)
+        for block, cells in ((whole, self.cells), (rest, left)):
+            more = cells > self.block_cells
+            m.d.comb += [
+                block.more.eq(more), block.left.eq(Mux(more, cells - self.block_cells, 0)),
+                block.last_cell.eq(Mux(more, self.block_cells - 1, cells - 1)),
+                block.single.eq(Mux(more, self.block_cells == 1, cells == 1)),
+                block.double.eq(Mux(more, self.block_cells == 2, cells == 2)),
+            ]
+        m.d.comb += [following.eq(Mux(self.start, whole, rest)), self.next_single.eq(following.single)]
         with m.If(self.start | self.step):
-            with m.If(now > self.block_cells):
-                m.d.sync += [self.last_cell.eq(self.block_cells - 1), left.eq(now - self.block_cells)]
-            with m.Else():
-                m.d.sync += [self.last_cell.eq(now - 1), left.eq(0)]
+            m.d.sync += left.eq(following.left)
+            m.d.sync += [getattr(self, name).eq(following[name]) for name in ("last_cell", "more", "single", "double")]
         return m
 
 
@@ -81,42 +90,46 @@ class CellIssue(wiring.Component):
         m = Module()
         m.submodules.blocks = blocks = BlockCounter(block_cells=self.block_cells)
         useful, filling = Signal(), Signal()
-        takes, word_there, place_there, usable = Signal(), Signal(), Signal(), Signal()
-        hold = Signal(range(BlockSums.TURNAROUND))    # cycles until the present tile's first word is back from the tile before
+        word_there, place_there, usable = Signal(), Signal(), Signal()
+        # What a cell depends on stands in registers: it takes a word, it is its tile's last, it must wait.
+        takes, at_end, hold = Signal(init=1), Signal(), Signal()
+        longer = Signal()    # one cycle more, until the present tile's first word is back from the tile before
         m.d.comb += [
             blocks.start.eq(self.start),
             blocks.cells.eq(self.cells),
             blocks.step.eq(self.tile_end & self.o.last),
-            takes.eq(Cat(phase in TAKING for phase in range(FRAME_CELLS)).bit_select(self.phase, 1)),
             word_there.eq(~takes | self.word),
             place_there.eq(~self.last_tile | self.room),
-            usable.eq(self.tables & place_there & (hold == 0)),
+            usable.eq(self.tables & place_there & ~hold),
             self.o.valid.eq(useful & usable & word_there),
             self.o.last.eq(self.last_tile),
             self.take.eq(takes & (useful & usable | filling)),
-            self.tile_end.eq(self.o.valid & (self.o.word == blocks.last_cell)),
+            self.tile_end.eq(self.o.valid & at_end),
             self.final.eq(self.tile_end & self.last_tile & ~blocks.more),
             self.active.eq(useful | filling),
             self.wait_output.eq(useful & self.tables & ~place_there),
             self.wait_word.eq(useful & ~self.wait_output & ~word_there),
-            self.wait_tables.eq(useful & ~self.wait_output & word_there & ~(self.tables & (hold == 0))),
+            self.wait_tables.eq(useful & ~self.wait_output & word_there & ~(self.tables & ~hold)),
         ]
-        with m.If(hold != 0):
-            m.d.sync += hold.eq(hold - 1)
+        m.d.sync += [hold.eq(longer), longer.eq(0)]
         with m.If(self.o.valid):
-            m.d.sync += self.o.word.eq(self.o.word + 1)
+            m.d.sync += [self.o.word.eq(self.o.word + 1), at_end.eq(self.o.word + 1 == blocks.last_cell)]
         with m.If(self.tile_end):
             m.d.sync += [
                 self.o.word.eq(0),
                 self.o.first.eq(self.last_tile),
-                hold.eq(Mux(blocks.last_cell == 0, 2, blocks.last_cell == 1)),
+                at_end.eq(Mux(self.last_tile, blocks.next_single, blocks.single)),
+                hold.eq(blocks.single | blocks.double),
+                longer.eq(blocks.single),
             ]
         with m.If(self.o.valid | filling & word_there):
-            m.d.sync += self.phase.eq(Mux(self.phase == FRAME_CELLS - 1, 0, self.phase + 1))
+            following = Cat((phase + 1) % FRAME_CELLS in TAKING for phase in range(FRAME_CELLS))
+            m.d.sync += [self.phase.eq(Mux(self.phase == FRAME_CELLS - 1, 0, self.phase + 1)),
+                         takes.eq(following.bit_select(self.phase, 1))]
             with m.If(self.phase == FRAME_CELLS - 1):
                 m.d.sync += filling.eq(0)
         with m.If(self.final):
             m.d.sync += [useful.eq(0), filling.eq(self.phase != FRAME_CELLS - 1)]
         with m.If(self.start):
-            m.d.sync += [useful.eq(1), self.o.first.eq(1)]
+            m.d.sync += [useful.eq(1), self.o.first.eq(1), at_end.eq(blocks.next_single)]
         return m

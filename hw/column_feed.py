@@ -60,11 +60,11 @@ class ColumnFeed(wiring.Component):
         # Words of the tile so far; words after the present one, and of the whole vector.
         word, left, top = Signal(range(max(2, self.tile_words))), Signal(16 - shift), Signal(16 - shift)
         last_keep = Signal(self.lanes)        # columns of the last word
-        advance, tile_end, final, ended = Signal(), Signal(), Signal(), Signal()
+        # Of the present word: its tile's last, the vector's last. Registers, since the builder decides late whether it advances.
+        tile_end, final, short = Signal(init=self.tile_words == 1), Signal(), Signal()
+        advance, ended = Signal(), Signal()
         m.d.comb += [
             advance.eq(running & (~self.o.valid | self.o.ready)),
-            tile_end.eq(word == self.tile_words - 1),
-            final.eq(left == 0),
             blocks.start.eq(self.start),
             blocks.cells.eq(self.cells),
             blocks.step.eq(ended),
@@ -79,16 +79,18 @@ class ColumnFeed(wiring.Component):
                 self.o.p.keep.eq(Mux(past, 0, Mux(final, last_keep, ~0))),
                 self.o.p.mark.eq(ended),
                 word.eq(Mux(tile_end, 0, word + 1)),
+                tile_end.eq(Mux(tile_end, self.tile_words == 1, word == self.tile_words - 2)),
             ]
             with m.If(ended):
-                m.d.sync += [self.act_address.eq(0), left.eq(top), past.eq(0), running.eq(blocks.more)]
+                m.d.sync += [self.act_address.eq(0), left.eq(top), final.eq(short), past.eq(0), running.eq(blocks.more)]
             with m.Elif(final):
                 m.d.sync += past.eq(1)
             with m.Else():
-                m.d.sync += [self.act_address.eq(self.act_address + 1), left.eq(left - 1)]
+                m.d.sync += [self.act_address.eq(self.act_address + 1), left.eq(left - 1), final.eq(left == 1)]
         with m.If(self.start):
             last = (self.inputs - 1)[:16]
-            m.d.sync += [running.eq(1), left.eq(last >> shift), top.eq(last >> shift)]
+            none = (last >> shift) == 0
+            m.d.sync += [running.eq(1), left.eq(last >> shift), top.eq(last >> shift), final.eq(none), short.eq(none)]
             for lane in range(self.lanes):
                 m.d.sync += last_keep[lane].eq(last[:shift] >= lane if lane else 1)
         return m

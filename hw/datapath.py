@@ -9,14 +9,17 @@ from amaranth.lib.wiring import In, Out
 
 from terntable.hw.attention import Attention
 from terntable.hw.axi import ReadPort, WritePort
+from terntable.hw.axi_burst import REQUEST
 from terntable.hw.axi_write import AxiWrite
 from terntable.hw.column_memory import ColumnMemory
 from terntable.hw.head_unit import HeadKind, HeadUnit
 from terntable.hw.int8_array import Int8Array
+from terntable.hw.kernel import delay, register
 from terntable.hw.kv_fetch import KvFetch
 from terntable.hw.kv_store import KvStore
 from terntable.hw.memory_ports import MemoryPorts
 from terntable.hw.read_mux import ReadMux
+from terntable.hw.register_slice import RegisterSlice
 from terntable.hw.regroup import RegroupMemory
 from terntable.hw.row_loader import LoadKind, RowLoader
 from terntable.hw.row_table import RowTable
@@ -94,8 +97,8 @@ class Datapath(wiring.Component):
     Members
     -------
     start, done : a pulse begins a pass, a pulse ends it.
-    abort : no new memory traffic; `drained` says that none is in flight.
-    fault : cause of the cycle, 0 for none; `index` and `op` of the descriptor whose unit is `unit_running`.
+    abort : no new memory traffic; `drained` says that none was in flight a cycle before.
+    fault : cause of two cycles before, 0 for none, with the descriptor's `index`; `op` of the one whose unit is `unit_running`.
     bus0 ..., write : the memory ports.
     stream_beats, data_beats, write_beat, <name>_event : what the supervisor counts.
 
@@ -133,7 +136,7 @@ class Datapath(wiring.Component):
         return m
 
     def _running(self, *ops: Op):
-        return Cat(self._sequencer.op == op for op in ops).any() & self._sequencer.running
+        return Cat(self._sequencer.active[op] for op in ops).any()
 
     def _control(self, m: Module) -> None:
         sequencer, ports, table = self._sequencer, self._ports, self._table
@@ -145,13 +148,14 @@ class Datapath(wiring.Component):
             *(getattr(sequencer, name).eq(getattr(self, name))
               for name in ("rows_base", "program_base", "stream_base", "shortlist_base", *COUNTS[1:])),
             sequencer.engine_busy.eq(self._tlmm.busy),
-            self.index.eq(sequencer.index), self.op.eq(sequencer.op),
+            self.op.eq(sequencer.op),
             self.unit_running.eq(sequencer.running), self.completed.eq(sequencer.completed),
-            ports.abort.eq(self.abort), self._writer.abort.eq(self.abort), self.drained.eq(ports.idle & self._writer.idle),
+            ports.abort.eq(self.abort), self._writer.abort.eq(self.abort),
             table.start.eq(sequencer.table_start), table.count.eq(self.rows),
             sequencer.table_done.eq(table.done), sequencer.any_output.eq(table.any_output),
             sequencer.any_logits.eq(table.any_logits),
         ]
+        m.d.sync += self.drained.eq(ports.idle & self._writer.idle)
         for part in (self._loader, self._kv_store):
             m.d.comb += [part.table.eq(table.table), part.count.eq(self.rows)]
         m.d.comb += [self._loader.embed_base.eq(self.embed_base), self._loader.rope_base.eq(self.rope_base),
@@ -181,22 +185,27 @@ class Datapath(wiring.Component):
         for name, sink in (("loader", self._loader.i), ("kv_store", self._kv_store.i), ("head", self._head.reads),
                            ("attention", self._attention.kv)):
             wiring.connect(m, getattr(mux, name), sink)
-        # The row records come by the sequencer's request, before any descriptor.
-        for sink, chosen in ((self._table.i, sequencer.rows_next), (sequencer.i, ~sequencer.rows_next)):
-            m.d.comb += [sink.payload.eq(mux.sequencer.payload), sink.valid.eq(mux.sequencer.valid & chosen)]
-        m.d.comb += mux.sequencer.ready.eq(Mux(sequencer.rows_next, self._table.i.ready, sequencer.i.ready))
+        # The row records come by the sequencer's request, before any descriptor; the table takes its beats and no others.
+        for sink in (self._table.i, sequencer.i):
+            m.d.comb += [sink.payload.eq(mux.sequencer.payload), sink.valid.eq(mux.sequencer.valid)]
+        m.d.comb += mux.sequencer.ready.eq(self._table.i.ready | sequencer.i.ready)
 
     def _write_routes(self, m: Module) -> None:
+        """Both users are far from the writer, whose `idle` counts what waits on the way."""
         writer, head = self._writer, self._head
+        m.submodules.write_requests = asked = RegisterSlice(shape=REQUEST)
+        m.submodules.write_beats = queued = RegisterSlice(shape=8 * self.config.port_bytes)
+        wiring.connect(m, asked.o, writer.request)
+        wiring.connect(m, queued.o, writer.i)
         for ops, request, beats in (((Op.KV_STORE, Op.MOVE), self._kv_store.write_request, self._kv_store.o),
                                     ((Op.HEAD,), head.request, head.o)):
             with m.If(self._running(*ops)):
                 m.d.comb += [
-                    writer.request.valid.eq(request.valid), writer.request.payload.eq(request.payload),
-                    request.ready.eq(writer.request.ready),
-                    writer.i.valid.eq(beats.valid), writer.i.payload.eq(beats.payload), beats.ready.eq(writer.i.ready),
+                    asked.i.valid.eq(request.valid), asked.i.payload.eq(request.payload), request.ready.eq(asked.i.ready),
+                    queued.i.valid.eq(beats.valid), queued.i.payload.eq(beats.payload), beats.ready.eq(queued.i.ready),
                 ]
-        m.d.comb += [self._kv_store.write_idle.eq(writer.idle), head.write_idle.eq(writer.idle)]
+        idle = writer.idle & ~asked.o.valid & ~queued.o.valid
+        m.d.comb += [self._kv_store.write_idle.eq(idle), head.write_idle.eq(idle)]
 
     def _float_buffers(self, m: Module) -> None:
         """X, Y and the rotary angles: read by the vector unit, written by it, by the loader and by attention."""
@@ -225,9 +234,10 @@ class Datapath(wiring.Component):
         ]
         # Attention's words come in the order of their columns.
         written = Signal(16)
+        m.d.comb += attention.o.ready.eq(1)
         with m.If(self._running(Op.ATTENTION)):
             m.d.comb += [
-                attention.o.ready.eq(1), y.write_rows.eq(Mux(attention.o.valid, every_row, 0)),
+                y.write_rows.eq(Mux(attention.o.valid, every_row, 0)),
                 y.write_address.eq((self._sequencer.descriptor.offset2 >> shift) + written),
                 y.write_data.eq(attention.o.payload),
             ]
@@ -271,24 +281,25 @@ class Datapath(wiring.Component):
 
     def _commands(self, m: Module) -> None:
         """What each unit is told, from the descriptor."""
-        d, table, shift = self._sequencer.descriptor, self._table.table, self.config.lanes.bit_length() - 1
+        d, op, table, shift = (self._sequencer.descriptor, self._sequencer.active, self._table.table,
+                               self.config.lanes.bit_length() - 1)
         attention, head = self._attention, self._head
         slots = table[0].slot + self.rows
         commands = (
-            (self._loader, {"kind": Mux(d.op == Op.ROPE, LoadKind.ROPE.value, LoadKind.EMBED.value), "length": d.length,
+            (self._loader, {"kind": Mux(op[Op.ROPE], LoadKind.ROPE.value, LoadKind.EMBED.value), "length": d.length,
                             "stride": d.address2}),
             (self._vector, {"mode": d.a, "source": d.b, "destination": d.c, "length": d.length, "offset": d.offset,
                             "offset2": d.offset2, "bits16": d.c == Buffer.HEAD}),
             (self._scalar, {"kind": Mux(self._sequencer.factor_start, FACTOR, d.a), "scale_of": d.b, "imm": d.imm, "imm2": d.imm2,
                             "slot": d.c}),
             (self._tlmm, {"inputs": d.offset, "outputs": d.length}),
-            (self._kv_store, {"move": d.op == Op.MOVE, "pack": d.c, "head_dim": d.length, "address": d.address,
+            (self._kv_store, {"move": op[Op.MOVE], "pack": d.c, "head_dim": d.length, "address": d.address,
                               "stride": d.address2}),
             (attention, {"slots": slots, "first_slot": d.a, "pack": d.c, "head_dim": d.length, "query_word": d.offset >> shift,
                          "imm": d.imm}),
             (self._kv_fetch, {"slots": slots, "head_dim": d.length, "pack": d.c, "address": d.address, "address2": d.address2}),
             (head, {"vocab": d.length, "inputs": d.offset,
-                    "kind": Mux(d.op == Op.SHORTLIST, HeadKind.SHORTLIST.value,
+                    "kind": Mux(op[Op.SHORTLIST], HeadKind.SHORTLIST.value,
                                 Mux(d.a[0] & self._sequencer.two_stage, HeadKind.CANDIDATES.value, HeadKind.EXACT.value))}),
         )
         for unit, fields in commands:
@@ -318,28 +329,19 @@ class Datapath(wiring.Component):
     def _starts(self, m: Module) -> None:
         """Which unit a descriptor starts, and which one ends it."""
         sequencer, scalar = self._sequencer, self._scalar
-        attention, fetch, start = self._attention, self._kv_fetch, sequencer.unit_start
+        start = sequencer.unit_start
         # Attention and the unit that asks for its data start together.
-        both = attention.command.ready & fetch.command.ready
+        units = ((self._loader, start[Op.EMBED] | start[Op.ROPE]), (self._vector, start[Op.VEC]),
+                 (scalar, start[Op.SCALAR] | sequencer.factor_start), (self._kv_store, start[Op.KV_STORE] | start[Op.MOVE]),
+                 (self._attention, start[Op.ATTENTION]), (self._kv_fetch, start[Op.ATTENTION]),
+                 (self._head, start[Op.HEAD] | start[Op.SHORTLIST]))
         m.d.comb += [
-            scalar.command.valid.eq(sequencer.factor_start | start & (sequencer.op == Op.SCALAR)),
-            sequencer.factor_ready.eq(scalar.command.ready), sequencer.factor_done.eq(scalar.done),
+            self._tlmm.command.valid.eq(start[Op.MATMUL]), *(unit.command.valid.eq(chosen) for unit, chosen in units),
+            # Only one of them runs.
+            sequencer.units_ready.eq(Cat(unit.command.ready for unit, _ in units).all()),
+            sequencer.unit_done.eq(Cat(unit.done for unit, _ in units if unit is not self._kv_fetch).any()),
+            sequencer.factor_done.eq(scalar.done),
         ]
-        units = {Op.EMBED: self._loader, Op.ROPE: self._loader, Op.VEC: self._vector, Op.SCALAR: scalar, Op.MATMUL: self._tlmm,
-                 Op.KV_STORE: self._kv_store, Op.MOVE: self._kv_store, Op.ATTENTION: attention, Op.HEAD: self._head,
-                 Op.SHORTLIST: self._head}
-        with m.Switch(sequencer.op):
-            for op, unit in units.items():
-                with m.Case(op):
-                    if op != Op.MATMUL:
-                        m.d.comb += sequencer.unit_done.eq(unit.done)
-                    if op == Op.ATTENTION:
-                        m.d.comb += [attention.command.valid.eq(start & both), fetch.command.valid.eq(start & both),
-                                     sequencer.unit_ready.eq(both)]
-                    else:
-                        m.d.comb += sequencer.unit_ready.eq(unit.command.ready)
-                        if op != Op.SCALAR:
-                            m.d.comb += unit.command.valid.eq(start)
 
     def _array_routes(self, m: Module) -> None:
         """The multipliers belong to the head while it runs, or else to attention."""
@@ -357,9 +359,11 @@ class Datapath(wiring.Component):
         tlmm, ports = self._tlmm, self._ports
         events = {
             "matmul_cycles": tlmm.busy, "engine_wait_cycles": self._sequencer.engine_wait,
-            "word_stalls": tlmm.wait_word | self._head.wait_word | self._vector.wait_word,
+            # From all over, so that each waits in a register first.
+            "word_stalls": Cat(delay(m, unit.wait_word, name="waited") for unit in (tlmm, self._head, self._vector)).any(),
             "table_stalls": tlmm.wait_tables, "output_stalls": tlmm.wait_output, "partial_stalls": self._vector.wait_partial,
-            "data_stalls": self._attention.wait_data | self._head.wait_data, "ring_full_cycles": ports.ring_full,
+            "data_stalls": Cat(delay(m, unit.wait_data, name="waited") for unit in (self._attention, self._head)).any(),
+            "ring_full_cycles": ports.ring_full,
         }
         m.d.comb += [getattr(self, f"{name}_event").eq(event) for name, event in events.items()]
         m.d.comb += [self.stream_beats.eq(ports.stream_beats), self.data_beats.eq(ports.data_beats),
@@ -377,19 +381,16 @@ class Datapath(wiring.Component):
             attended.eq(self._attention.o.valid & self._running(Op.ATTENTION) & odd(self._attention.o.payload)),
         ]
         ports = self._ports
-        leftover = sequencer.done & (ports.weights_request.valid | ports.weights.valid | self._tlmm.o.valid | ~ports.idle)
-        with m.If(ports.error):
-            m.d.comb += self.fault.eq(Fault.READ_ERROR)
-        with m.Elif(self._writer.error):
-            m.d.comb += self.fault.eq(Fault.WRITE_ERROR)
-        with m.Elif(sequencer.fault != 0):
-            m.d.comb += self.fault.eq(sequencer.fault)
-        with m.Elif(leftover):
-            m.d.comb += self.fault.eq(Fault.BAD_DESCRIPTOR)
-        with m.Elif(self._tlmm.illegal):
-            m.d.comb += self.fault.eq(Fault.BAD_WEIGHT)
-        with m.Elif(self._kv_store.bad_row):
-            m.d.comb += self.fault.eq(Fault.BAD_ROW)
-        with m.Elif(self._vector.invalid | loaded | attended | self._head.invalid):
-            m.d.comb += self.fault.eq(Fault.NUMERIC)
-        m.d.comb += self.done.eq(sequencer.done & ~leftover)
+        rest = ports.weights_request.valid | ports.weights.valid | self._tlmm.o.valid | ~ports.idle
+        # They come from everywhere, so that it takes two cycles to the supervisor. The first of a cycle's counts.
+        signs = ((ports.error, Fault.READ_ERROR), (self._writer.error, Fault.WRITE_ERROR), (sequencer.fault != 0, None),
+                 (sequencer.done & rest, Fault.BAD_DESCRIPTOR), (self._tlmm.illegal, Fault.BAD_WEIGHT),
+                 (self._kv_store.bad_row, Fault.BAD_ROW),
+                 (self._vector.invalid | loaded | attended | self._head.invalid, Fault.NUMERIC))
+        seen, cause = Signal(len(signs)), register(m, sequencer.fault, name="cause")
+        m.d.sync += [seen.eq(Cat(sign for sign, _ in signs)), self.fault.eq(0)]
+        for n, (_, fault) in reversed(list(enumerate(signs))):
+            with m.If(seen[n]):
+                m.d.sync += self.fault.eq(cause if fault is None else fault)
+        m.d.sync += [self.index.eq(register(m, sequencer.index, name="index")),
+                     self.done.eq(delay(m, sequencer.done, name="ended") & ~seen.any())]

@@ -79,23 +79,23 @@ class HeadLogits(wiring.Component):
         # Where the next logit lies. The vocabulary ends with a whole block.
         row, index = Signal(range(max(2, self.rows))), Signal(self.index_bits)
         vocab, last_index = Signal(self.index_bits), Signal(self.index_bits)
-        last_row, top_row = Signal(), Signal.like(row)
+        last_row, before_top, single = Signal(), Signal.like(row), Signal()
         issue, room, pending = Signal(), Signal(), Signal(range(QUEUE + 1))
-        m.d.sync += top_row.eq(self.count - 1)
+        m.d.sync += before_top.eq(self.count - 2)
         m.d.comb += [
-            last_row.eq(row == top_row),
+            single.eq(self.count == 1),
             issue.eq(self.sums.valid & room), self.sums.ready.eq(room & last_row),
             scales.w_en.eq(self.scale_valid), scales.w_data.eq(self.scale), scales.r_en.eq(issue & last_row),
         ]
         with m.If(self.start):
             m.d.sync += [
-                row.eq(0), index.eq(0), vocab.eq(self.vocab),
+                row.eq(0), last_row.eq(single), index.eq(0), vocab.eq(self.vocab),
                 last_index.eq(Cat(C(-1, shift), (self.vocab - 1)[shift:])),
             ]
         with m.Elif(issue):
-            m.d.sync += row.eq(row + 1)
+            m.d.sync += [row.eq(row + 1), last_row.eq(row == before_top)]
             with m.If(last_row):
-                m.d.sync += [row.eq(0), index.eq(index + 1)]
+                m.d.sync += [row.eq(0), last_row.eq(single), index.eq(index + 1)]
 
         place = Signal(self.place)
         m.d.comb += [place.index.eq(index), place.row.eq(row), place.end.eq(last_row),

@@ -8,8 +8,10 @@ from amaranth.utils import exact_log2
 from terntable.hw.axi_burst import REQUEST
 from terntable.hw.head import COMMAND, Head
 from terntable.hw.head_gather import HeadGather
+from terntable.hw.head_logits import LOGIT
 from terntable.hw.kernel import delay, register
 from terntable.hw.logit_writer import LogitWriter
+from terntable.hw.register_slice import RegisterSlice
 from terntable.hw.result_writer import ResultWriter
 from terntable.hw.shapes import integers
 from terntable.hw.shortlist_feed import ShortlistFeed
@@ -100,31 +102,36 @@ class HeadUnit(wiring.Component):
         head, topk, logits, results, feed, shortlist, gather = self.parts.values()
         wiring.connect(m, head.array, wiring.flipped(self.array))
         block, command = head_block(self.config), Signal.like(self.command.payload)
-        wants, full, both, item = Signal(self.config.rows), Signal(), Signal(), head.o.payload
-        writing_results, scoring, gathering, own, counts = Signal(), Signal(), Signal(), Signal(), Signal()
+        wants, full, both = Signal(self.config.rows), Signal(), Signal()
+        writing_results, scoring, gathering, own = Signal(), Signal(), Signal(), Signal()
+        # A logit goes on from registers, with its row of the whole vocabulary and whether it is a candidate.
+        m.submodules.slice = out = RegisterSlice(shape=data.StructLayout({"logit": LOGIT, "index": 32, "counts": 1}))
+        came, item, counts = head.o.payload, out.o.payload.logit, out.o.payload.counts
         m.d.comb += [
             head.count.eq(self.count), head.d.eq(self.d), head.scoring.eq(scoring),
             self.act_address.eq(head.act_address), head.act_data.eq(self.act_data),
             self.wait_word.eq(head.wait_word & ~gathering), self.wait_data.eq(head.wait_word & gathering),
             # Both takers take a logit in the same cycle.
-            both.eq(topk.i.ready & (logits.i.ready | ~full)), head.o.ready.eq(Mux(scoring, shortlist.i.ready, both)),
+            both.eq(topk.i.ready & (logits.i.ready | ~full)), out.o.ready.eq(Mux(scoring, shortlist.i.ready, both)),
             # A row's block is made of its own candidates, and means nothing to the others.
-            own.eq(gather.used & (item.index[exact_log2(block):] == item.row)), counts.eq(~item.padding & (own | ~gathering)),
-            *(taker.i.payload[name].eq(item[name]) for taker in (topk, shortlist) for name in ("index", "row", "logit")),
-            topk.i.valid.eq(head.o.valid & both & counts & ~scoring), shortlist.i.valid.eq(head.o.valid & counts & scoring),
-            logits.i.payload.eq(item), logits.i.valid.eq(head.o.valid & both & full & ~scoring),
+            own.eq(gather.used & (came.index[exact_log2(block):] == came.row)),
+            out.i.valid.eq(head.o.valid), head.o.ready.eq(out.i.ready), out.i.payload.logit.eq(came),
+            out.i.payload.index.eq(Mux(gathering, gather.index, came.index)),
+            out.i.payload.counts.eq(~came.padding & (own | ~gathering)),
+            *(taker.i.payload[name].eq(item[name]) for taker in (topk, shortlist) for name in ("row", "logit")),
+            *(taker.i.payload.index.eq(out.o.payload.index) for taker in (topk, shortlist)),
+            topk.i.valid.eq(out.o.valid & both & counts & ~scoring), shortlist.i.valid.eq(out.o.valid & counts & scoring),
+            logits.i.payload.eq(item), logits.i.valid.eq(out.o.valid & both & full & ~scoring),
             logits.enable.eq(wants), logits.base.eq(self.logits_base),
             logits.stride.eq((command.vocab + block - 1 >> (block.bit_length() - 1)) << (block.bit_length() + 1)),
             topk.row.eq(results.row), topk.place.eq(results.place),
             results.best_index.eq(topk.best_index), results.best_logit.eq(topk.best_logit),
             results.count.eq(self.count), results.base.eq(self.result_base), results.write_idle.eq(self.write_idle),
         ]
-        with m.If(gathering):
-            m.d.comb += topk.i.payload.index.eq(gather.index)
         # Flags stay as they are all through the pass.
         m.d.sync += [
             wants.eq(Cat((flags & RowFlag.LOGITS) != 0 for flags in self.flags)), full.eq(wants.any()),
-            self.invalid.eq(head.o.valid & counts & item.logit[23:31].all()),
+            self.invalid.eq(out.o.valid & counts & item.logit[23:31].all()),
         ]
         for source, beats, chosen in ((logits.request, logits.o, ~writing_results), (results.request, results.o, writing_results)):
             with m.If(chosen):
@@ -136,29 +143,29 @@ class HeadUnit(wiring.Component):
         # The last score is of the last row of the vocabulary, filled up for the engine.
         begin, scored, outputs = Signal(), Signal(), exact_log2(self.config.outputs)
         last = register(m, (((command.vocab - 1) >> outputs) << outputs) + (1 << outputs) - 1, name="last")
-        m.d.comb += scored.eq(delay(m, head.o.valid & head.o.ready & item.end, name="taken")
+        m.d.sync += scored.eq(delay(m, out.o.valid & out.o.ready & item.end, name="taken")
                               & (register(m, item.index, name="index") == last))
         self._shortlist(m, begin, command, scoring, gathering)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [
-                    self.command.ready.eq(head.command.ready), head.command.payload.eq(self.command.payload),
-                    head.command.valid.eq(self.command.valid & (self.command.payload.kind == HeadKind.EXACT)),
-                ]
-                with m.If(self.command.valid & self.command.ready):
-                    m.d.sync += command.eq(self.command.payload)
-                    with m.Switch(self.command.payload.kind):
-                        with m.Case(HeadKind.EXACT):
-                            m.d.comb += topk.clear.eq(1)
-                            m.next = "RUN"
-                        with m.Case(HeadKind.SHORTLIST):
-                            m.d.comb += shortlist.clear.eq(1)
-                            m.d.sync += scoring.eq(1)
-                            m.next = "SCORE"
-                        with m.Default():
-                            m.d.comb += topk.clear.eq(1)
-                            m.d.sync += gathering.eq(1)
-                            m.next = "GATHER"
+                m.d.comb += self.command.ready.eq(1)
+                m.d.sync += command.eq(self.command.payload)
+                with m.If(self.command.valid):
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.comb += head.command.payload.eq(command)
+                with m.Switch(command.kind):
+                    with m.Case(HeadKind.EXACT):
+                        m.d.comb += [topk.clear.eq(1), head.command.valid.eq(1)]
+                        m.next = "RUN"
+                    with m.Case(HeadKind.SHORTLIST):
+                        m.d.comb += shortlist.clear.eq(1)
+                        m.d.sync += scoring.eq(1)
+                        m.next = "SCORE"
+                    with m.Default():
+                        m.d.comb += topk.clear.eq(1)
+                        m.d.sync += gathering.eq(1)
+                        m.next = "GATHER"
             with m.State("SCORE"):
                 m.d.comb += begin.eq(1)
                 m.next = "SCORES"
@@ -181,7 +188,7 @@ class HeadUnit(wiring.Component):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
                 # The last candidates and logits are still on their way.
-                with m.If(topk.idle & ~(logits.busy & full)):
+                with m.If(topk.idle & ~(logits.busy & full) & ~out.o.valid):
                     m.d.comb += results.start.eq(1)
                     m.next = "RESULTS"
             with m.State("RESULTS"):

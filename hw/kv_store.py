@@ -101,7 +101,8 @@ class KvStore(wiring.Component):
         # A step reads a word of a buffer, a cycle later it is queued: there is room for all that was read.
         m.submodules.queue = queue = SyncFIFO(width=8 * self.port_bytes, depth=self.QUEUE)
         room, reading, copying, fed = Signal(range(self.QUEUE + 1), init=self.QUEUE), Signal(), Signal(), Signal()
-        issue, word = Signal(), Signal(range(planes * parts))
+        issue, gone, roomy = Signal(), Signal(), Signal(init=1)    # roomy: room is not 0
+        word = Signal(range(planes * parts))
         shown = Signal(data.StructLayout({"row": range(max(2, self.rows)), "part": 1, "blank": 1}))
         vector, scale, pair = Signal(8 * self.port_bytes), Signal(32), Signal(128)
         with m.Switch(shown.row):
@@ -111,14 +112,14 @@ class KvStore(wiring.Component):
         entry = Mux(shown.part, pair[64:], Mux(command.pack == 2, pair, pair[:64]))
         moved = self.i.payload.word_select(part, 8 * self.port_bytes) if parts > 1 else self.i.payload
         m.d.comb += [
-            issue.eq((reading | copying & self.i.valid) & (room != 0)),
+            issue.eq((reading | copying & self.i.valid) & roomy), gone.eq(self.o.valid & self.o.ready),
             word.eq(Cat(part[:beat_bits - port_bits], plane)), self.read_word.eq(word), self.value.eq(is_value),
             queue.w_en.eq(fed | (issue & copying)),
             queue.w_data.eq(Mux(command.move, moved, Mux(is_scale, entry, Mux(shown.blank, 0, vector)))),
             self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
         ]
         m.d.sync += [
-            room.eq(room - issue + (self.o.valid & self.o.ready)),
+            room.eq(room - issue + gone), roomy.eq(gone | ~((room == 0) | (room == 1) & issue)),
             fed.eq(issue & reading), shown.row.eq(row), shown.part.eq(part), shown.blank.eq(word >= filled),
         ]
 
@@ -128,6 +129,8 @@ class KvStore(wiring.Component):
 
         expected, held, compared, wrong = Signal(32), Signal(32), Signal(), Signal()
         left = Signal(range(max(2, parts + 1, 16 // self.port_bytes + 1)))           # beats of the port, of a move
+        # The beat's last part, its item's last: registers, as the beat's `ready` is made of them.
+        last_part, last_left = Signal(), Signal()
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
@@ -155,7 +158,7 @@ class KvStore(wiring.Component):
                     m.next = "TARGET"
             with m.State("SOURCE"):
                 m.d.comb += from_token.eq(1)
-                m.d.sync += source.eq(place)
+                m.d.sync += [source.eq(place), self.read_request.payload.beats.eq(Mux(command.head_dim > self.beat_bytes, 2, 1))]
                 m.next = "TARGET"
             with m.State("TARGET"):
                 m.d.sync += target.eq(place)
@@ -198,9 +201,10 @@ class KvStore(wiring.Component):
                 with m.If(is_scale):
                     m.next = "ACKNOWLEDGE"
             with m.State("READ"):
-                m.d.comb += [self.read_request.valid.eq(1),
-                             self.read_request.payload.beats.eq(Mux(command.head_dim > self.beat_bytes, 2, 1))]
-                m.d.sync += [left.eq(command.head_dim >> port_bits), part.eq(source[port_bits:beat_bits])]
+                m.d.comb += self.read_request.valid.eq(1)
+                m.d.sync += [left.eq(command.head_dim >> port_bits), part.eq(source[port_bits:beat_bits]),
+                             last_left.eq(command.head_dim >> port_bits == 1),
+                             last_part.eq(source[port_bits:beat_bits] == parts - 1)]
                 with m.If(self.read_request.ready):
                     m.next = "WRITE"
             with m.State("WRITE"):
@@ -209,10 +213,11 @@ class KvStore(wiring.Component):
                     m.d.sync += copying.eq(1)
                     m.next = "COPY"
             with m.State("COPY"):
-                m.d.comb += self.i.ready.eq((room != 0) & ((left == 1) | (part == parts - 1)))
+                m.d.comb += self.i.ready.eq(roomy & (last_left | last_part))
                 with m.If(issue):
-                    m.d.sync += [part.eq(Mux(part == parts - 1, 0, part + 1)), left.eq(left - 1)]
-                    with m.If(left == 1):
+                    m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), left.eq(left - 1), last_left.eq(left == 2),
+                                 last_part.eq(Mux(last_part, parts == 1, part == parts - 2))]
+                    with m.If(last_left):
                         m.d.sync += [part.eq(0), row.eq(row + 1), copying.eq(0)]
                         m.next = "ACKNOWLEDGE"
             with m.State("ACKNOWLEDGE"):

@@ -166,6 +166,10 @@ class LanePair(Kernel):
             fits.eq(small & (top.all() | ~top.any())
                     & (self.bits16 | (above.all() & integer[-1]) | ~(above.any() | integer[-1]))),
         ]
-        low = Mux(fits, integer[:SHORT - 1], (~negative).replicate(SHORT - 1))
-        high = Mux(fits, integer[SHORT - 1:LONG - 1], Mux(self.bits16, ~negative, negative).replicate(LONG - SHORT))
-        return Mux(total[23:31].all(), 0, Cat(low, high, negative)).as_signed()
+        # An invalid total does not fit, and gives no ones either.
+        clamp = ~(fits | total[23:31].all())
+        ones_low, ones_high = (Signal(name=f"{name}_{part}") for part in ("low", "high"))
+        m.d.comb += [ones_low.eq(clamp & ~negative), ones_high.eq(clamp & (negative ^ self.bits16))]
+        low = (integer[:SHORT - 1] & fits.replicate(SHORT - 1)) | ones_low.replicate(SHORT - 1)
+        high = (integer[SHORT - 1:LONG - 1] & fits.replicate(LONG - SHORT)) | ones_high.replicate(LONG - SHORT)
+        return Cat(low, high, (fits & integer[-1]) | (clamp & negative)).as_signed()

@@ -1,6 +1,6 @@
 """Lets several units read through one client of the memory ports, each seeing only its own beats."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -15,8 +15,8 @@ class ReadMux(wiring.Component):
 
     ==========  ======================================================
     Computes    nothing, so there is no twin
-    Latency     none for requests; `LATENCY` cycles from a request that found nothing before it to its first beat
-    Throughput  one request and one beat per cycle; a cycle passes between two requests' beats
+    Latency     `REQUEST_LATENCY` cycles for a request; `LATENCY` more, if nothing is before it, to its first beat
+    Throughput  one request in two cycles, one beat per cycle; a cycle passes between two requests' beats
     Stall       a client that does not take its beat holds up the others' beats behind it
     ==========  ======================================================
 
@@ -33,7 +33,8 @@ class ReadMux(wiring.Component):
 
     """
 
-    LATENCY = 2
+    REQUEST_LATENCY = 2
+    LATENCY = 1
 
     def __init__(self, *, clients: tuple[str, ...], beat_bytes: int, depth: int = 8) -> None:
         if len(clients) < 2 or len(set(clients)) != len(clients):
@@ -49,29 +50,37 @@ class ReadMux(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        Turn = data.StructLayout({"client": range(len(self.clients)), "beats": 32})
+        count = len(self.clients)
+        Turn = data.StructLayout({"client": count, "beats": 32})
         m.submodules.turns = turns = SyncFIFOBuffered(width=Turn.size, depth=self.depth)
-        asked, turn = Signal(Turn), Signal(Turn)
-        m.d.comb += turns.w_data.eq(asked)
-        for n, name in enumerate(self.clients):
-            request = getattr(self, f"{name}_request")
-            with (m.If if n == 0 else m.Elif)(request.valid):
-                m.d.comb += [
-                    self.request.valid.eq(turns.w_rdy), self.request.payload.eq(request.payload),
-                    request.ready.eq(self.request.ready & turns.w_rdy), asked.client.eq(n),
-                ]
-        m.d.comb += [asked.beats.eq(self.request.payload.beats), turns.w_en.eq(self.request.valid & self.request.ready)]
+        requests = [getattr(self, f"{name}_request") for name in self.clients]
+        # A request is chosen in one cycle and moved in the next, so that no path leads from client to port.
+        granted, asked = Signal(count), Signal(Turn)
+        waiting = Cat(request.valid for request in requests)
+        m.d.sync += granted.eq(0)
+        with m.If(~granted.any() & turns.w_rdy & (~self.request.valid | self.request.ready)):
+            m.d.sync += granted.eq(waiting & (~waiting + 1))
+        with m.If(self.request.ready):
+            m.d.sync += self.request.valid.eq(0)
+        for n, request in enumerate(requests):
+            m.d.comb += request.ready.eq(granted[n])
+            with m.If(granted[n]):
+                m.d.comb += asked.beats.eq(request.payload.beats)
+                m.d.sync += [self.request.valid.eq(1), self.request.payload.eq(request.payload)]
+        m.d.comb += [asked.client.eq(granted), turns.w_data.eq(asked), turns.w_en.eq(granted.any())]
 
-        left = Signal(32)
-        m.d.comb += turns.r_en.eq(left == 0)
-        with m.If((left == 0) & turns.r_rdy):
-            m.d.sync += [turn.eq(turns.r_data), left.eq(Turn(turns.r_data).beats)]
+        # Whose beats come: none between two requests. `left` are those after the present one.
+        mine, left, last = Signal(count), Signal(32), Signal()
+        turn = data.View(Turn, turns.r_data)
+        m.d.comb += turns.r_en.eq(~mine.any())
+        with m.If(turns.r_en & turns.r_rdy):
+            m.d.sync += [mine.eq(turn.client), left.eq(turn.beats - 1), last.eq(turn.beats == 1)]
         with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += left.eq(left - 1)
-        for n, name in enumerate(self.clients):
-            sink = getattr(self, name)
-            mine = (left != 0) & (turn.client == n)
-            m.d.comb += [sink.payload.eq(self.i.payload), sink.valid.eq(self.i.valid & mine)]
-            with m.If(mine):
-                m.d.comb += self.i.ready.eq(sink.ready)
+            m.d.sync += [left.eq(left - 1), last.eq(left == 1)]
+            with m.If(last):
+                m.d.sync += mine.eq(0)
+        sinks = [getattr(self, name) for name in self.clients]
+        m.d.comb += self.i.ready.eq(Cat(mine[n] & sink.ready for n, sink in enumerate(sinks)).any())
+        for n, sink in enumerate(sinks):
+            m.d.comb += [sink.payload.eq(self.i.payload), sink.valid.eq(self.i.valid & mine[n])]
         return m

@@ -98,9 +98,10 @@ class RowLoader(wiring.Component):
             self.request.payload.address.eq(Mux(given, vector, offset)), self.request.payload.beats.eq(beats),
         ]
 
-        word, last_word, picked = Signal(16), Signal(), Signal(self.rows)
+        # The row's last word, the beat's last part: registers, as the beat's `ready` is made of them.
+        word, last_word, last_part, picked = Signal(16), Signal(), Signal(), Signal(self.rows)
         part, parts = Signal(range(self.beat_bytes)), self.beat_bytes // (4 * self.lanes)      # binary32 words of a beat
-        clearing = Signal()
+        clearing, top_part = Signal(), Mux(wide, parts - 1, 2 * parts - 1)
         self._write(m, part, wide, word, picked, clearing)
 
         settled = Signal(2)
@@ -112,7 +113,7 @@ class RowLoader(wiring.Component):
                     m.d.sync += command.eq(self.command.payload)
                     m.next = "ADDRESS"
             with m.State("ADDRESS"):
-                m.d.sync += [settled.eq(settled + 1), word.eq(0), part.eq(0)]
+                m.d.sync += [settled.eq(settled + 1), word.eq(0), part.eq(0), last_part.eq(top_part == 0)]
                 with m.If(settled == 3):
                     m.d.sync += last_word.eq(words == 1)
                     m.next = "REQUEST"
@@ -121,11 +122,13 @@ class RowLoader(wiring.Component):
                 with m.If(self.request.ready):
                     m.next = "DATA"
             with m.State("DATA"):
-                last_part = part == Mux(wide, parts - 1, 2 * parts - 1)
                 m.d.comb += self.i.ready.eq(last_part | last_word)
                 with m.If(self.i.valid):
                     m.d.comb += picked.eq(1 << row)
-                    m.d.sync += [word.eq(word + 1), last_word.eq(word == words - 2), part.eq(Mux(last_part, 0, part + 1))]
+                    m.d.sync += [
+                        word.eq(word + 1), last_word.eq(word == words - 2), part.eq(Mux(last_part, 0, part + 1)),
+                        last_part.eq(Mux(last_part, top_part == 0, part + 1 == top_part)),
+                    ]
                     with m.If(last_word):
                         m.d.sync += row.eq(row + 1)
                         m.next = "NEXT"

@@ -21,7 +21,7 @@ class RowTable(wiring.Component):
     """Takes `count` records of 64 bytes as beats and holds them; rows past `count` are zero.
 
     ==========  ======================================================
-    Latency     `done` pulses the cycle after the last beat
+    Latency     `done` pulses 2 cycles after the last beat
     Throughput  one beat per cycle, never stalls once started
     ==========  ======================================================
 
@@ -34,7 +34,7 @@ class RowTable(wiring.Component):
     -------
     start, count : a pulse clears the table and expects `count` records (1 to `rows`).
     table : the rows.
-    any_output, any_logits : some row wants a result of the head, and full logits of it.
+    any_output, any_logits : some row wants a result of the head, and full logits of it; from `done` on.
 
     """
 
@@ -53,22 +53,24 @@ class RowTable(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         beats = ROW_BYTES // self.beat_bytes
-        left, beat, row = Signal(8), Signal(range(beats + 1)), Signal(range(self.rows + 1))
-        record, whole = Signal(8 * ROW_BYTES), Signal(8 * ROW_BYTES)
+        left, taking, beat, row = Signal(8), Signal(), Signal(range(beats + 1)), Signal(range(self.rows + 1))
+        record, whole, complete = Signal(8 * ROW_BYTES), Signal(8 * ROW_BYTES), Signal()
         m.d.comb += [
-            self.i.ready.eq(left != 0),
+            self.i.ready.eq(taking),
             whole.eq(Cat(record, self.i.payload)[8 * self.beat_bytes:]),
+        ]
+        m.d.sync += [
             self.any_output.eq(Cat(entry.flags[1:] for entry in self.table).any()),
             self.any_logits.eq(Cat(entry.flags & RowFlag.LOGITS for entry in self.table).any()),
+            complete.eq(0), self.done.eq(complete),
         ]
-        m.d.sync += self.done.eq(0)
         with m.If(self.start):
-            m.d.sync += [left.eq(self.count), beat.eq(0), row.eq(0)]
+            m.d.sync += [left.eq(self.count), taking.eq(1), beat.eq(0), row.eq(0)]
             m.d.sync += [entry.as_value().eq(0) for entry in self.table]
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += [record.eq(whole), beat.eq(beat + 1)]
             with m.If(beat == beats - 1):
-                m.d.sync += [beat.eq(0), row.eq(row + 1), left.eq(left - 1), self.done.eq(left == 1)]
+                m.d.sync += [beat.eq(0), row.eq(row + 1), left.eq(left - 1), complete.eq(left == 1), taking.eq(left != 1)]
                 for index, entry in enumerate(self.table):
                     with m.If(row == index):
                         for name, width in ROW_FIELDS:

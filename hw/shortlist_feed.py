@@ -65,37 +65,45 @@ class ShortlistFeed(wiring.Component):
         m.d.comb += [words.eq((self.vocab + self.outputs - 1) >> shift), count.eq(words << shift)]
 
         # Scales, lane by lane, while the queue has room for them.
-        asking, left, last = Signal(), Signal(32), Signal()
+        # `able`: scales are to be taken; `end`: the next one is its beat's last that counts. Registers, as `ready` is made of them.
+        asking, left, able, last, end = Signal(), Signal(32), Signal(), Signal(), Signal()
         lane, ahead, room, take = Signal(range(lanes)), Signal(range(self.depth + 1)), Signal(), Signal()
         m.d.comb += [
             self.request.valid.eq(asking), self.request.payload.address.eq(self.base),
             self.request.payload.beats.eq((left + lanes - 1) >> exact_log2(lanes)),
-            take.eq(self.i.valid & room & (left != 0) & ~asking), self.i.ready.eq(take & (last | (lane == lanes - 1))),
+            take.eq(self.i.valid & room & able), self.i.ready.eq(room & able & end),
             self.scale_valid.eq(delay(m, take, name="taken")),
             self.scale.eq(register(m, self.i.payload.word_select(lane, 32), name="scale")),
         ]
         with m.If(asking & self.request.ready):
-            m.d.sync += asking.eq(0)
+            m.d.sync += [asking.eq(0), able.eq(1)]
         with m.If(take):
-            m.d.sync += [lane.eq(lane + 1), left.eq(left - 1), last.eq(left == 2)]
-        m.d.sync += [ahead.eq(ahead + self.scale_valid - (self.o.valid & self.o.ready)), room.eq(ahead < self.depth - ROOM_LAG)]
+            m.d.sync += [lane.eq(lane + 1), left.eq(left - 1), able.eq(~last), last.eq(left == 2),
+                         end.eq((left == 2) | (lane == (lanes - 2) % lanes))]
+        # Scales that came before their sums, and whether there is one.
+        some, taken = Signal(), Signal()
+        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        m.d.sync += [ahead.eq(ahead + self.scale_valid - taken), room.eq(ahead < self.depth - ROOM_LAG)]
+        with m.If(self.scale_valid):
+            m.d.sync += some.eq(1)
+        with m.Elif(taken):
+            m.d.sync += some.eq(ahead != 1)
 
         # A word of sums gives its vocabulary rows one after the other; rows go on from a register.
-        row = Signal(range(self.outputs))
+        row, last_row = Signal(range(self.outputs)), Signal(init=self.outputs == 1)
         held, full = Signal(data.ArrayLayout(signed(self.sum_bits), self.rows), reset_less=True), Signal()
-        step = Signal()
+        step, free = Signal(), Signal()
         m.d.comb += [
-            self.o.valid.eq(full & (ahead != 0)), *(self.o.payload[n].eq(held[n]) for n in range(self.rows)),
-            step.eq(self.partial.valid & (~full | self.o.valid & self.o.ready)),
-            self.partial.ready.eq(step & (row == self.outputs - 1)),
+            self.o.valid.eq(full & some), *(self.o.payload[n].eq(held[n]) for n in range(self.rows)),
+            free.eq(~full | taken), step.eq(self.partial.valid & free), self.partial.ready.eq(free & last_row),
         ]
         with m.If(step):
-            m.d.sync += [row.eq(row + 1), full.eq(1)]
+            m.d.sync += [row.eq(row + 1), last_row.eq(row == (self.outputs - 2) % self.outputs), full.eq(1)]
             m.d.sync += [held[n].eq(Cat(self.partial.payload[v][n] for v in range(self.outputs)).word_select(row, self.sum_bits))
                          for n in range(self.rows)]
-        with m.Elif(self.o.valid & self.o.ready):
+        with m.Elif(taken):
             m.d.sync += full.eq(0)
 
         with m.If(self.start):
-            m.d.sync += [asking.eq(1), left.eq(count), last.eq(count == 1), lane.eq(0)]
+            m.d.sync += [asking.eq(1), left.eq(count), last.eq(count == 1), end.eq((count == 1) | (lanes == 1)), lane.eq(0)]
         return m

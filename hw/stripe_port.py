@@ -39,6 +39,7 @@ class StripePort(wiring.Component):
     Members
     -------
     piece : In(stream)
+        Valid only while ready.
     wide : Out
         `valid`, `data`, `place` of its word, and `last` if that word ends with it. `take` says that it is taken.
     bus : Out(ReadPort)
@@ -75,7 +76,8 @@ class StripePort(wiring.Component):
         asks = SyncFIFO(width=64 - low + long, depth=self.queue)
         places = SyncFIFO(width=len(piece.p.place), depth=self.queue)
         m.submodules.asks, m.submodules.places = ResetInserter(self.drop)(asks), ResetInserter(self.drop)(places)
-        accept = piece.valid & piece.ready
+        # Whoever offers a piece has looked whether it is taken.
+        accept = piece.valid
         m.d.comb += [
             piece.ready.eq(places.w_rdy & ~self.drop),
             asks.w_en.eq(accept), asks.w_data.eq(Cat(piece.p.address[low:], piece.p.length[:long])),
@@ -115,12 +117,12 @@ class StripePort(wiring.Component):
         # The wide beat so far, newest beat uppermost, after an item that is not used.
         earlier = Signal(width * self.gather)
         whole = Cat(earlier[width:], bus.rdata)
-        first, following, place = Signal(init=1), Signal.like(wide.place), Signal.like(wide.place)
+        first, before, place = Signal(init=1), Signal.like(wide.place), Signal.like(wide.place)
         full, word = Signal(), Signal()
         m.d.comb += [
             full.eq(phase[:exact_log2(self.gather)].all()),
             word.eq(phase.all()),
-            place.eq(Mux(first, places.r_data, following)),
+            place.eq(Mux(first, places.r_data, Mux(before == self.depth - 1, 0, before + 1))),
             places.r_en.eq(beat & bus.rlast),
         ]
         with m.If(wide.take):
@@ -130,6 +132,6 @@ class StripePort(wiring.Component):
             with m.If(full):
                 m.d.sync += [wide.valid.eq(1), wide.data.eq(whole), wide.place.eq(place), wide.last.eq(word)]
             with m.If(word):
-                m.d.sync += [first.eq(bus.rlast), following.eq(Mux(place == self.depth - 1, 0, place + 1))]
+                m.d.sync += [first.eq(bus.rlast), before.eq(place)]
         with m.If(self.drop):
             m.d.sync += [count.eq(0), first.eq(1), wide.valid.eq(0)]

@@ -42,7 +42,7 @@ class StripedRead(wiring.Component):
     Computes      word i of a request = memory[address + i x word bytes]
     Latency       ``LATENCY`` cycles from an accepted request to ``arvalid``; ``DATA_LATENCY`` and less than `ports` from the
                   last port beat of the next word to ``o.valid``
-    Throughput    1 wide beat per cycle written, 1 word per cycle read, 1 burst per cycle asked for
+    Throughput    1 wide beat per cycle written, 1 word per cycle read, 1 burst in 2 cycles asked for
     Stall         ``rready`` is always 1; a ring without room for a burst of full length stops the asking
     ============  =====================================================
 
@@ -78,13 +78,13 @@ class StripedRead(wiring.Component):
     beats : Out(ports)
         A beat came on the port this cycle, dropped ones included.
     level : Out
-        Words that wait in the ring, apart from up to 2 on their way out of it.
+        Words that wait in the ring, apart from up to 3 on their way out of it.
     starved : Out(1)
         The next burst waits for room in the ring.
 
     """
 
-    LATENCY = 4
+    LATENCY = 5
     DATA_LATENCY = 6
 
     def __init__(self, *, ports: int, port_bytes: int, stripe_bytes: int, burst_beats: int, word_beats: int = 1, depth: int,
@@ -138,18 +138,18 @@ class StripedRead(wiring.Component):
         return m
 
     def _ask(self, m: Module, splitter: BurstSplitter, parts: list[StripePort], drop: Signal) -> None:
-        """Give each burst its place and its port."""
+        """Give each burst its place and its port. That it has both is known a cycle before it goes there."""
         waits, burst = splitter.o.valid, splitter.o.p
         place, words = Signal(range(self.depth)), Signal(range(self.burst_words + 1))
         free, given, room, go = Signal(range(self.depth + 1), init=self.depth), Signal(range(self.depth + 1)), Signal(), Signal()
-        ready, chosen = Signal(self.ports), Signal(self.ports)
+        ready, chosen, able = Signal(self.ports), Signal(self.ports), Signal()
         port = burst.address[exact_log2(self.stripe_bytes):][:exact_log2(self.ports)] if self.ports > 1 else Const(0, 0)
         past = place + words
         m.d.comb += [
             chosen.eq(Const(1, self.ports) << port),
             words.eq(Cat(burst.length[exact_log2(self.word_beats):exact_log2(self.burst_beats // self.ports)], Const(0, 1)) + 1),
             room.eq(free[exact_log2(self.burst_words):].any()),
-            go.eq(waits & room & (ready & chosen).any() & self._order.w_rdy),
+            go.eq(able & ~drop),
             given.eq(Mux(go, words - 1, ~0)),
             splitter.o.ready.eq(go),
             self._order.w_en.eq(go), self._order.w_data.eq(Cat(port, (words - 1)[:exact_log2(self.burst_words)])),
@@ -161,6 +161,7 @@ class StripedRead(wiring.Component):
                 part.piece.valid.eq(go & chosen[number]),
                 part.piece.p.address.eq(burst.address), part.piece.p.length.eq(burst.length), part.piece.p.place.eq(place),
             ]
+        m.d.sync += able.eq(waits & ~go & room & (ready & chosen).any() & self._order.w_rdy)
         # free - words + read, or free + read, in one adder: -words is the opposite of words - 1, and `read` is carried in.
         m.d.sync += free.eq((Cat(Const(1, 1), free) + Cat(self._ring.read, ~given))[1:])
         with m.If(go):
@@ -190,26 +191,28 @@ class StripedRead(wiring.Component):
     def _arrive(self, m: Module, written: Value, drop: Signal) -> Signal:
         """Hand over the words that are complete in order of place; the result says that some are missing."""
         order, waits = self._order, Signal()
-        port, left = Signal(self.ports), Signal(range(max(2, self.burst_words)))
+        port, left, final = Signal(self.ports), Signal(range(max(2, self.burst_words))), Signal()    # final: left is 0
         here, arrived, done = Signal(self.ports), Signal(), Signal()
         m.d.comb += [
             arrived.eq(waits & (here & port).any()),
-            done.eq(arrived & (left == 0)),
+            done.eq(arrived & final),
             order.r_en.eq(~waits | done),
             self._ring.arrived.eq(arrived),
         ]
         with m.If(arrived):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), final.eq(left == 1)]
         with m.If(order.r_en):
             many = exact_log2(self.ports)
-            m.d.sync += [waits.eq(order.r_rdy), port.eq(Const(1, self.ports) << order.r_data[:many]), left.eq(order.r_data[many:])]
+            m.d.sync += [waits.eq(order.r_rdy), port.eq(Const(1, self.ports) << order.r_data[:many]),
+                         left.eq(order.r_data[many:]), final.eq(order.r_data[many:] == 0)]
         with m.If(drop):
             m.d.sync += waits.eq(0)
         for number in range(self.ports):
             words, leaves = Signal(range(self.depth + 1), name=f"words{number}"), arrived & port[number]
-            m.d.comb += here[number].eq(words.any())
+            some, one = Signal(name=f"some{number}"), Signal(name=f"one{number}")    # of `words`: it is not 0, it is 1
+            m.d.comb += here[number].eq(some)
             with m.If(written[number] != leaves):
-                m.d.sync += words.eq(words + Mux(leaves, -1, 1))
+                m.d.sync += [words.eq(words + Mux(leaves, -1, 1)), some.eq(~(leaves & one)), one.eq(Mux(leaves, words == 2, ~some))]
             with m.If(drop):
-                m.d.sync += words.eq(0)
+                m.d.sync += [words.eq(0), some.eq(0), one.eq(0)]
         return waits | order.r_rdy

@@ -81,10 +81,12 @@ class Supervisor(wiring.Component):
 
         self._count(m, busy & ~resetting)
 
+        # `abort` and `clear` are registers that change with the state, since they lead to every unit.
+        m.d.sync += self.clear.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.reset):
-                    m.d.sync += [drain.eq(0), resetting.eq(1), busy.eq(1)]
+                    m.d.sync += [drain.eq(0), resetting.eq(1), busy.eq(1), self.abort.eq(1)]
                     m.next = "ABORT"
                 with m.Elif(self.start):
                     m.d.comb += self.begin.eq(1)
@@ -93,34 +95,32 @@ class Supervisor(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If(self.reset | (cause != Fault.NONE)):
-                    m.d.sync += [drain.eq(0), resetting.eq(self.reset)]
+                    m.d.sync += [drain.eq(0), resetting.eq(self.reset), self.abort.eq(1)]
                     m.d.sync += [self.fault_cause.eq(cause), self.fault_index.eq(self.index)]
                     m.next = "ABORT"
                 with m.Elif(self.finished):
                     m.d.sync += [busy.eq(0), done.eq(1)]
                     m.next = "IDLE"
             with m.State("ABORT"):
-                m.d.comb += self.abort.eq(1)
                 m.d.sync += drain.eq(drain + 1)
                 with m.If(self.reset):
                     m.d.sync += resetting.eq(1)
                 # The masters see the abort first, then a drained bus means that nothing is left.
                 with m.If((drain > 2) & self.drained):
+                    m.d.sync += self.clear.eq(1)
                     m.next = "CLEAR"
                 with m.Elif(drain == self.DRAIN_CYCLES):
                     m.d.sync += [busy.eq(0), error.eq(1), resetting.eq(0)]
                     m.next = "HUNG"
             with m.State("HUNG"):
-                m.d.comb += self.abort.eq(1)
                 with m.If(self.reset):
                     m.d.sync += [drain.eq(0), resetting.eq(1), busy.eq(1)]
                     m.next = "ABORT"
                 with m.Elif(self.drained):
-                    m.d.comb += self.clear.eq(1)
-                    m.next = "IDLE"
+                    m.d.sync += self.clear.eq(1)
+                    m.next = "CLEAR"
             with m.State("CLEAR"):
-                m.d.comb += [self.abort.eq(1), self.clear.eq(1)]
-                m.d.sync += [busy.eq(0), error.eq(~(resetting | self.reset)), resetting.eq(0)]
+                m.d.sync += [busy.eq(0), error.eq(~(resetting | self.reset)), resetting.eq(0), self.abort.eq(0)]
                 with m.If(resetting | self.reset):
                     m.d.sync += [done.eq(0), self.fault_cause.eq(0), self.fault_index.eq(0)]
                 m.next = "IDLE"

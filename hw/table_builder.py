@@ -101,6 +101,7 @@ class TableBuilder(wiring.Component):
         held = [Signal(column, name=f"held_{n}", reset_less=True) for n in range(count)]
         whole, building, mark = Signal(), Signal(), Signal()
         move, final, last_part = Signal(), Signal(), Signal()
+        free = Signal(init=1)          # nothing is built, or the last entry is at hand
 
         # Words are shifted in from above, so that the first one ends lowest.
         word, taken = Signal(range(max(2, self.words))), Signal()
@@ -122,18 +123,19 @@ class TableBuilder(wiring.Component):
         first_part = Signal(init=1)    # the part that moves next begins a tile
         m.d.comb += [
             last_part.eq(part == self.parts - 1),
-            move.eq(whole & (~building | final) & (~first_part | self.go)),
+            move.eq(whole & free & (~first_part | self.go)),
             self.begin.eq(move & first_part),
             self.end.eq(building & final & last_part),
         ]
         with m.If(building):
-            m.d.sync += [step.eq(Mux(final, 0, step + 1)), final.eq(step == ENTRIES - 2)]
+            m.d.sync += [step.eq(Mux(final, 0, step + 1)), final.eq(step == ENTRIES - 2), free.eq(final | (step == ENTRIES - 2))]
             with m.If(final):
                 m.d.sync += building.eq(0)
         with m.If(move):
             m.d.sync += [kept.eq(new) for kept, new in zip(held, collected, strict=True)]
             m.d.sync += [
                 building.eq(1),
+                free.eq(0),
                 self.mark.eq(mark),
                 part.eq(Mux(first_part, 0, part + 1)),
                 first_part.eq(Mux(first_part, 0, part + 1) == self.parts - 1),

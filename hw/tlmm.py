@@ -165,19 +165,25 @@ class Tlmm(wiring.Component):
         tables ``TritGear.LATENCY`` cycles after it has come. In these cycles the last entries of its own tile are still written,
         and the first ones of the next tile of the bank are on their way.
         """
-        taken, standing, last_tile = Signal(2), Signal(2), Signal(2)
-        begun, built, read = Signal(), Signal(), Signal()
-        m.d.comb += [
-            builder.go.eq(~taken.bit_select(begun, 1)),
-            issue.tables.eq(standing.bit_select(read, 1)),
-            issue.last_tile.eq(last_tile.bit_select(read, 1)),
-        ]
+        states = {name: (Signal(2, name=name), Signal(2, name=f"next_{name}")) for name in ("taken", "standing", "last_tile")}
+        (taken, next_taken), (standing, next_standing), (last_tile, next_last_tile) = states.values()
+        begun, built, read, busy = Signal(), Signal(), Signal(), Signal()
+        next_begun, next_read = begun ^ builder.begin, read ^ issue.tile_end
+        m.d.comb += [following.eq(now) for now, following in states.values()]
         with m.If(builder.begin):
-            m.d.sync += [taken.bit_select(begun, 1).eq(1), begun.eq(~begun)]
+            m.d.comb += next_taken.bit_select(begun, 1).eq(1)
         with m.If(builder.end):
-            m.d.sync += [standing.bit_select(built, 1).eq(1), last_tile.bit_select(built, 1).eq(builder.mark), built.eq(~built)]
+            m.d.comb += [next_standing.bit_select(built, 1).eq(1), next_last_tile.bit_select(built, 1).eq(builder.mark)]
+            m.d.sync += built.eq(~built)
         with m.If(issue.tile_end):
-            m.d.sync += [taken.bit_select(read, 1).eq(0), standing.bit_select(read, 1).eq(0), read.eq(~read)]
+            m.d.comb += [next_taken.bit_select(read, 1).eq(0), next_standing.bit_select(read, 1).eq(0)]
+        # Of the banks whose turn it is, what builder and issue ask for stands in registers.
+        m.d.sync += [
+            *(now.eq(following) for now, following in states.values()), begun.eq(next_begun), read.eq(next_read),
+            busy.eq(next_taken.bit_select(next_begun, 1)), issue.tables.eq(next_standing.bit_select(next_read, 1)),
+            issue.last_tile.eq(next_last_tile.bit_select(next_read, 1)),
+        ]
+        m.d.comb += builder.go.eq(~busy)
         return read
 
     def _pipe(self, m: Module, shape: dict[str, int], builder: TableBuilder, issue: CellIssue,
@@ -205,17 +211,22 @@ class Tlmm(wiring.Component):
         """Finished sums. A cell that makes some reserves its place when it comes, so that the pipe never has to stop."""
         m.submodules.queue = queue = SyncFIFOBuffered(width=len(Value.cast(self.o.p)), depth=self.queue_words)
         # Places given away, and one more if the last cell took one, which is told a cycle late.
-        reserved, fresh = Signal(range(self.queue_words + 1)), Signal()
+        reserved, fresh, reserving, left = Signal(range(self.queue_words + 1)), Signal(), Signal(), Signal()
+        room = Signal(init=1)
+        most = self.queue_words
         m.d.comb += [
-            issue.room.eq(reserved != Mux(fresh, self.queue_words - 1, self.queue_words)),
+            issue.room.eq(room), reserving.eq(issue.o.valid & issue.o.last), left.eq(self.o.valid & self.o.ready),
             queue.w_en.eq(sums.valid),
             queue.w_data.eq(Cat(sums.o[output][row][:self.sum_bits] for output in range(self.outputs) for row in range(self.rows))),
             self.o.p.eq(queue.r_data),
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += fresh.eq(issue.o.valid & issue.o.last)
-        left = self.o.valid & self.o.ready
+        m.d.sync += [
+            fresh.eq(reserving),
+            # The last place is given away, or was before, and none becomes free.
+            room.eq(left | (room & ~(reserving & (reserved == Mux(fresh, most - 2, most - 1))))),
+        ]
         with m.If(fresh != left):
             m.d.sync += reserved.eq(reserved + Mux(left, -1, 1))
 

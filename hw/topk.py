@@ -107,12 +107,14 @@ class TopK(wiring.Component):
 
         # A candidate walks up its list from below the end; whatever it passes moves a place down.
         item, place = Signal(Item, reset_less=True), Signal(range(self.k + 1))
+        # What the place is: below the list, its last, its first.
+        below, lowest, top = Signal(), Signal(), Signal()
         clear_at = Signal(self.row_bits + self.place_bits)
         passes, put = Signal(), Signal()
         above = Signal(self.place_bits)
         m.d.comb += [
-            passes.eq((place != 0) & (item.entry.as_value() > read.data.as_value())),
-            put.eq(walking & (place != self.k)),
+            passes.eq(~top & (item.entry.as_value() > read.data.as_value())),
+            put.eq(walking & ~below),
             # The entry above the place is read a cycle ahead.
             above.eq(Mux(walking, place - 2, self.k - 1)),
             read.en.eq(1),
@@ -122,18 +124,18 @@ class TopK(wiring.Component):
             write.en.eq(clearing | put),
             last_write.addr.eq(Mux(clearing, clear_at[self.place_bits:], item.row)),
             last_write.data.eq(write.data),
-            last_write.en.eq(clearing | (walking & (place == self.k - 1))),
+            last_write.en.eq(clearing | (walking & lowest)),
             queue.r_en.eq(~(fetching | walking)),
             self.idle.eq(~(held | fresh | candidate | queue.r_rdy | fetching | walking | clearing)),
             self.best_index.eq(Mux(read.data.key[32], ~read.data.index, 0xFFFFFFFF)),
             self.best_logit.eq(Mux(read.data.key[32], Mux(read.data.key[31], read.data.key[:31], ~read.data.key[:32]), 0)),
         ]
         with m.If(queue.r_en & queue.r_rdy):
-            m.d.sync += [item.eq(queue.r_data), place.eq(self.k), fetching.eq(1)]
+            m.d.sync += [item.eq(queue.r_data), place.eq(self.k), below.eq(1), lowest.eq(0), top.eq(0), fetching.eq(1)]
         with m.If(fetching):
             m.d.sync += [fetching.eq(0), walking.eq(1)]
         with m.If(walking):
-            m.d.sync += [place.eq(place - 1), walking.eq(passes)]
+            m.d.sync += [place.eq(place - 1), below.eq(0), lowest.eq(below), top.eq(place == 1), walking.eq(passes)]
         with m.If(self.clear):
             m.d.sync += [clearing.eq(1), clear_at.eq(0)]
         with m.Elif(clearing):

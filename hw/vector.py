@@ -70,9 +70,9 @@ class VectorUnit(wiring.Component):
         """Cycles from an accepted command to `done` when sums and norm weights are there in time."""
         words, unit = length // self.lanes, self.unit
         if mode == VecMode.NORM:
-            return words + unit.SUM_LATENCY + unit.SETTLE - 1
+            return words + unit.SUM_LATENCY + unit.SETTLE
         cycles = 2 * unit.turns * words if mode in GATED else words
-        return cycles + unit.LATENCY[mode] + unit.SETTLE + (mode in FROM_SUMS)
+        return cycles + unit.LATENCY[mode] + unit.SETTLE + 1 + (mode in FROM_SUMS)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -87,7 +87,7 @@ class VectorUnit(wiring.Component):
         running = Signal()
         norm = flags.norm
         m.d.comb += [
-            self.destination.eq(command.destination), self.busy.eq(running),
+            self.destination.eq(command.destination),
             unit.en.eq(running), unit.mode.eq(command.mode), unit.bits16.eq(command.bits16),
             unit.from_y.eq(command.source != Buffer.X), unit.ended.eq(running & ~flags.more),
             unit.s.eq(self.s), unit.factor.eq(self.factor),
@@ -116,24 +116,24 @@ class VectorUnit(wiring.Component):
         m.d.sync += fresh.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                first = self.command.payload
-                words, entering = first.length >> shift, Signal(17)
-                m.d.comb += [
-                    self.command.ready.eq(1),
-                    # A gate's column is made of two.
-                    entering.eq(Mux(_among(first.mode, GATED), words << 1, words)),
-                ]
-                m.d.sync += [
-                    command.eq(first), column.eq(first.offset2), unwritten.eq(words), left.eq(entering),
-                    flags.norm.eq(first.mode == VecMode.NORM), flags.gated.eq(_among(first.mode, GATED)),
-                    flags.from_sums.eq(_among(first.mode, FROM_SUMS)),
-                    flags.final.eq(entering == 1),
-                    address.eq(Mux(first.mode == VecMode.ROPE, 0,
-                                   Mux(first.mode == VecMode.ADD, first.offset2, first.offset) >> shift)),
-                ]
+                m.d.comb += self.command.ready.eq(1)
+                m.d.sync += command.eq(self.command.payload)
                 with m.If(self.command.valid):
-                    m.d.sync += [running.eq(1), fresh.eq(1), flags.more.eq(entering != 0)]
-                    m.next = "RUN"
+                    m.d.sync += self.busy.eq(1)
+                    m.next = "PREPARE"
+            with m.State("PREPARE"):
+                words, gated = command.length >> shift, _among(command.mode, GATED)
+                # A gate's column is made of two, so that its first word is never the last.
+                m.d.sync += [
+                    column.eq(command.offset2), unwritten.eq(words), left.eq(Mux(gated, words << 1, words)),
+                    flags.norm.eq(command.mode == VecMode.NORM), flags.gated.eq(gated),
+                    flags.from_sums.eq(_among(command.mode, FROM_SUMS)),
+                    flags.more.eq(words != 0), flags.final.eq(~gated & (words == 1)),
+                    address.eq(Mux(command.mode == VecMode.ROPE, 0,
+                                   Mux(command.mode == VecMode.ADD, command.offset2, command.offset) >> shift)),
+                    running.eq(1), fresh.eq(1),
+                ]
+                m.next = "RUN"
             with m.State("RUN"):
                 m.d.sync += settling.eq(0)
                 with m.If((unwritten == 0) & (~norm | unit.sum_valid) & ~fresh):
@@ -142,7 +142,7 @@ class VectorUnit(wiring.Component):
                 m.d.sync += settling.eq(settling + 1)
                 with m.If(settling == unit.SETTLE - 2):
                     m.d.comb += self.done.eq(1)
-                    m.d.sync += running.eq(0)
+                    m.d.sync += [running.eq(0), self.busy.eq(0)]
                     m.next = "IDLE"
         return m
 
@@ -176,8 +176,8 @@ class VectorUnit(wiring.Component):
 
         # What is left of a word of norm weights after the last column is padding; sums have none.
         weights_end = (weight_part == weight_parts - 1) | flags.final
-        m.d.comb += [self.weights.ready.eq(issue & norm & weights_end),
-                     self.partial.ready.eq(issue & from_sums & (sum_part == sum_parts - 1))]
+        m.d.comb += [self.weights.ready.eq(more & idle & norm & weights_end),
+                     self.partial.ready.eq(more & idle & from_sums & (sum_part == sum_parts - 1))]
         with m.If(issue & norm):
             m.d.sync += weight_part.eq(Mux(weights_end, 0, weight_part + 1))
         with m.If(issue & from_sums):

@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.register_slice import RegisterSlice
+
 __all__ = ["STYLES", "WordRing"]
 
 #: Kinds of memory that a ring can ask the tools for; None leaves the choice to them.
@@ -12,13 +14,13 @@ STYLES = (None, "block", "ultra")
 
 
 class WordRing(wiring.Component):
-    """One memory with a write port and a read port, and two registers behind it.
+    """One memory with a write port and a read port, and a register slice behind it.
 
     ============  =====================================================
     Computes      nothing, so there is no twin
     Latency       ``LATENCY`` cycles from `arrived` to ``o.valid``
     Throughput    one part written and one word read per cycle
-    Stall         `o` stands still; the memory and both registers stop in the same cycle
+    Stall         `o` stands still; the memory stops a cycle later
     ============  =====================================================
 
     Parameters
@@ -63,24 +65,23 @@ class WordRing(wiring.Component):
             shape=unsigned(self.width), depth=self.depth, init=[], attrs={"ram_style": self.style} if self.style else {})
         write = memory.write_port(granularity=self.width // self.parts)
         read = memory.read_port()
-        place, fetched, advance = Signal(range(self.depth)), Signal(), Signal()
-        last = Signal()
+        m.submodules.slice = out = RegisterSlice(shape=unsigned(self.width))
+        place, fetched, some, last = Signal(range(self.depth)), Signal(), Signal(), Signal()
+        wiring.connect(m, out.o, wiring.flipped(self.o))
         m.d.comb += [
             write.en.eq(self.write_parts), write.addr.eq(self.write_place), write.data.eq(self.write_data),
-            # The memory's own output is the first register.
-            advance.eq(~fetched | ~self.o.valid | self.o.ready),
-            read.en.eq(advance), read.addr.eq(place),
-            self.read.eq(advance & (self.level != 0)),
+            # A word that was fetched stays in the memory's own output until the slice takes it.
+            out.i.valid.eq(fetched), out.i.payload.eq(read.data), out.clear.eq(self.clear),
+            read.en.eq(out.i.ready | ~fetched), read.addr.eq(place),
+            some.eq(self.level != 0), self.read.eq(read.en & some),
             last.eq(place == self.depth - 1),
         ]
         with m.If(self.arrived != self.read):
             m.d.sync += self.level.eq(self.level + Mux(self.arrived, 1, -1))
         with m.If(self.read):
             m.d.sync += place.eq(Mux(last, 0, place + 1))
-        with m.If(advance):
-            m.d.sync += fetched.eq(self.level != 0)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(fetched), self.o.p.eq(read.data)]
+        with m.If(read.en):
+            m.d.sync += fetched.eq(some)
         with m.If(self.clear):
-            m.d.sync += [self.level.eq(0), place.eq(0), fetched.eq(0), self.o.valid.eq(0)]
+            m.d.sync += [self.level.eq(0), place.eq(0), fetched.eq(0)]
         return m

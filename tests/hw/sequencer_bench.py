@@ -6,7 +6,8 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
-from terntable.hw.sequencer import SCALED, Sequencer
+from terntable.hw.descriptor_fetch import SCALED
+from terntable.hw.sequencer import Sequencer
 from terntable.hw.spec.program import (
     DESCRIPTOR,
     FETCH_DESCRIPTORS,
@@ -32,11 +33,11 @@ WATCHED = (
     "op",
     "descriptor",
     "index",
+    "active",
     "unit_start",
-    "unit_ready",
+    "units_ready",
     "unit_done",
     "factor_start",
-    "factor_ready",
     "factor_done",
     "completed",
     "fault",
@@ -117,17 +118,20 @@ class Units:
             await self.pulse("table_done")
 
     async def unit(self, kind):
+        """Takes no other command until after it is done, and sometimes not at once then."""
+        self.pin("units_ready").value = 1
         while True:
             await self.wait(lambda: int(self.pin(f"{kind}_start").value))
-            await self.rest()
-            matmul = kind == "unit" and int(self.pin("op").value) == Op.MATMUL
-            await self.pulse(f"{kind}_ready")
-            if matmul:
+            if kind == "unit" and int(self.pin("unit_start").value) == 1 << Op.MATMUL:
                 cocotb.start_soon(self.engine())
                 continue
+            self.pin("units_ready").value = 0
+            for _ in range(2):
+                await self.edge
             await self.rest()
             await self.pulse(f"{kind}_done")
-
+            await self.rest()
+            self.pin("units_ready").value = 1
 
     async def engine(self):
         """Busy for some time after a matrix is given to it."""
@@ -218,6 +222,12 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23, 0)
     starts = sorted((now, kind) for kind in ("unit", "factor") for now in risings(recorder, f"{kind}_start"))
     assert [(kind, recorder["index"][now], recorder["descriptor"][now]) for now, kind in starts] == events
     assert all(recorder["op"][now] == recorder["descriptor"][now] & 255 for now, _ in starts)
+    # A start lasts a cycle and is told to one unit, which is active then.
+    told = [(now, start) for now, start in enumerate(recorder["unit_start"]) if start]
+    assert [now for now, _ in told] == [now for now, kind in starts if kind == "unit"]
+    assert all(start == recorder["active"][now] == 1 << recorder["op"][now] for now, start in told)
+    assert all((active != 0) == running for active, running in zip(recorder["active"], recorder["running"], strict=True))
+    assert all(recorder["units_ready"][now - 2] for now, _ in starts if not recorder["factor_done"][now - 1])
     assert len(recorder.cycles("completed")) == completed and len(recorder.cycles("table_start")) == 1
     for now in recorder.cycles("unit_start"):
         assert recorder["running"][now]
@@ -232,6 +242,7 @@ async def run(dut, name, program, any_output, traffic, count, beats=(100, 23, 0)
             after
             and after[0][1] == "unit"
             and not recorder["engine_busy"][done + 2]
+            and recorder["units_ready"][done + 1]
             and recorder["index"][after[0][0]] == recorder["index"][done] + 1
             and (recorder["index"][done] + 1) % FETCH_DESCRIPTORS
         ):

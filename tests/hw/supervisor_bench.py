@@ -112,7 +112,8 @@ async def dead_bus_is_left(dut, end):
     assert (out["status"], out["fault_cause"], out["fault_index"]) == (STATUS_ERROR, Fault.READ_ERROR, 3)
     assert out["abort"] and not out["begin"], "started while old traffic is in flight"
     if end == "drained":
-        out = await pins.cycle(drained=1)
+        await pins.cycle(drained=1)
+        out = await pins.cycle()
         assert out["clear"] and out["abort"]
         assert (await pins.cycle())["status"] == STATUS_ERROR
     else:

@@ -42,6 +42,7 @@ NO_TWIN = {
     "column_memory": "stores",
     "csr": "holds the registers of hw/spec/registers.py",
     "datapath": "wires the units together; the twin of the whole machine is models/golden/machine.py",
+    "descriptor_fetch": "moves descriptors and says what they ask for",
     "emission": "shortens the text that is written",
     "head_feed": "moves",
     "head_gather": "moves",
@@ -52,6 +53,7 @@ NO_TWIN = {
     "logit_writer": "moves",
     "memory_ports": "wires readers and ports together",
     "read_mux": "moves",
+    "register_slice": "moves",
     "regroup": "stores",
     "result_writer": "moves",
     "row_loader": "moves",
@@ -69,6 +71,7 @@ NO_TWIN = {
 
 #: Files that are tested together with others, and where.
 TEST = {
+    "descriptor_fetch": "test_sequencer",
     "emission": "test_verilog",
     "glu": "test_vector",
     "partial_sums": "test_vector",
