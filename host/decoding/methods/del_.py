@@ -6,9 +6,9 @@ verification goes on from there. What every layer would have said at the rows of
 the model said, up to the first wrong draft; the layer of most expected tokens for the layers it runs drafts next. In the first
 round one token is drafted, and the last 32 places of the prompt are compared.
 
-Decided here: a token below the threshold is not drafted, which wastes nothing, since the row it came from is needed anyhow; where
-the best expected length is 0, nothing is drafted in that round, and shadow tokens alone decide when to try again. Drafts are
-chosen, not drawn, also above temperature 0, where the token that plain sampling draws is looked for among them.
+Decided here: a token below the threshold is the last one of its draft, not left out; where the best expected length is 0, nothing
+is drafted in that round, and shadow tokens alone decide when to try again. Drafts are chosen, not drawn, also above temperature 0,
+where the token that plain sampling draws is looked for among them.
 
 Cost of a round of d drafts: L + d E layers, as in the paper. Each draft also reads the output layer, and so do the shadow tokens
 once a round, which the paper does not count; the ledger does. `exit` fixes E and the length, which is LayerSkip's own decoding.
@@ -78,12 +78,11 @@ class ExitDrafter(Drafter):
         for _ in range(most):
             law = self.target.exit_logits(self.target.run_ahead(rows, self.exit)[-1:])[0].softmax(dim=-1)
             sure, token = law.max(dim=-1)
-            unsure = float(sure) < least
-            # The last row runs ahead too, be it here or in verification, and is part of the forward that is counted there.
-            self.ledger.draft(units=self._head + (0 if unsure else self.exit))
-            if unsure:
-                break
+            # The row of the last draft runs through these layers in verification, and is part of the forward that is counted there.
+            self.ledger.draft(units=self._head + self.exit)
             node = tree.add(node, int(token), self.statistics.alpha(self.exit))
+            if float(sure) < least:
+                break
             rows = [int(token)]
         return tree
 
