@@ -11,6 +11,8 @@ chosen, not drawn, and above temperature 0 the token that plain sampling draws i
 pseudo state runs through the L - t_i layers above it.
 """
 
+from typing import Any
+
 import numpy as np
 
 from terntable.host.decoding.capabilities import Capability
@@ -28,7 +30,8 @@ def build(setup: Setup, *, nodes: int | None = None, dynamic: bool = True) -> De
     from terntable.host.decoding.layered import Inject
 
     recipe, tensors = load_part("hidden-transfer", setup.model, "hidden-transfer", setup.parts)
-    given = setup.target.embed([0])
+    target: Any = setup.target
+    given = target.embed([0])
     maps = [torch.from_numpy(weights.astype(np.float32)).to(given) for weights in tensors["maps"]]
     contents = [Inject(layer, weights) for layer, weights in zip(recipe["config"]["layers"], maps, strict=True)]
     return decoder_of(contents, tensors["accuracy"], nodes, dynamic=dynamic)
