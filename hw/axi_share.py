@@ -28,7 +28,7 @@ class AxiShare(wiring.Component):
     ----------
     width : bits of a beat.
     masters : how many, at least 2; the addresses of master 0 go first.
-    outstanding : bursts that may be asked for before their last beat came, at least 2. With less than all masters'
+    outstanding : bursts that may be asked for before their last beat came, at least 3. With less than all masters'
         together, one that waits for its beats can keep a lower one waiting.
 
     Members
@@ -42,9 +42,9 @@ class AxiShare(wiring.Component):
     LATENCY = 1
 
     def __init__(self, *, width: int, masters: int = 2, outstanding: int = 16):
-        for name, value in (("masters", masters), ("outstanding", outstanding)):
-            if type(value) is not int or value < 2:
-                raise ValueError(f"{name} must be an integer of at least 2, not {value!r}")
+        for name, value, least in (("masters", masters, 2), ("outstanding", outstanding, 3)):
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
         self.width = width
         self.count = masters
         self.outstanding = outstanding

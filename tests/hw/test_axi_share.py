@@ -13,7 +13,7 @@ from terntable.hw.axi_share import AxiShare
 #: `reader`: outstanding bursts of each master; `share`: of the port.
 SETS = {
     "two": dict(beat_bytes=8, burst_beats=8, masters=2, reader=4, share=8),
-    "scarce": dict(beat_bytes=4, burst_beats=2, masters=2, reader=8, share=2),
+    "scarce": dict(beat_bytes=4, burst_beats=2, masters=2, reader=8, share=3),
     "three": dict(beat_bytes=16, burst_beats=4, masters=3, reader=2, share=16),
 }
 
@@ -50,7 +50,7 @@ def test_shares(simulate):
 
 @pytest.mark.parametrize(("wrong", "message"), [
     (dict(masters=1), "masters must be an integer of at least 2, not 1"),
-    (dict(outstanding=1), "outstanding must be an integer of at least 2, not 1"),
+    (dict(outstanding=2), "outstanding must be an integer of at least 3, not 2"),
     (dict(outstanding=2.0), "not 2.0"),
 ])
 def test_parameters_checked(wrong, message):
