@@ -20,9 +20,13 @@ FOLDERS := hw sim host models quant
 # Runs of docs/runs that the roofline shows.
 ROOFLINE := decode-128 verify-128 decode-1024 2b-decode-128 2b-two-stage-128 2b-two-stage-verify-128
 
+# Decoding methods for the rows of the preset tiny, and for transformers.
+ON_ROWS := prompt-lookup,iad,aded,aded:search=false:depth=7,speculative:gamma=7,speculative:gamma=7:nodes=7,spectr:drafts=2:length=3,s2d,deer,gad,ppd
+ON_TORCH := greedy,prompt-lookup,iad,aded,speculative,speculative:gamma=4:nodes=24,spectr,s2d,deer,gad,ppd,hidden-transfer,del,eagle,chimera
+
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-sim sim test waves lint types wheel registers project bitstream train figures performance clean
+.PHONY: help setup setup-sim sim test waves lint types wheel registers project bitstream train figures performance guarantees decoding clean
 
 help:       ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +81,17 @@ figures: .venv/setup.stamp       ## the slower measurements that docs/figures.md
 performance: .venv/setup.stamp   ## the simulations behind docs/performance.md, over an hour; goes on where it was cut short
 	$(PY) -m terntable.host.performance_runs docs/runs
 	$(PY) -m terntable.host.roofline $(addprefix docs/runs/,$(addsuffix .json,$(ROOFLINE))) --output docs/roofline.svg
+
+guarantees: .venv/setup.stamp    ## lossless methods against plain decoding, 32 prompts x 128 tokens: over an hour
+	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_ROWS)
+	.venv/bin/terntable compare --model kjv --dtype float64 --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_TORCH)
+	.venv/bin/terntable compare --model kjv --device sim --prompts kjv --limit 2 --max-tokens 64 --require-equal --methods greedy,aded,speculative:gamma=7
+
+decoding: .venv/smollm2.stamp    ## the measurements behind docs/decoding.md, on an otherwise idle machine
+	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 40 --max-tokens 64 --require-equal --methods $(ON_ROWS)
+	.venv/bin/terntable compare --model kjv --prompts kjv --limit 16 --max-tokens 64 --methods hf-greedy,hf-prompt-lookup,hf-assisted,$(ON_TORCH)
+	for prompts in copying open; do .venv/bin/terntable compare --model smollm2 --prompts $$prompts --max-tokens 128 --clocked \
+	    --methods hf-greedy,hf-prompt-lookup,hf-assisted,greedy,prompt-lookup,prompt-lookup:ngram=8:length=32,iad,aded || exit 1; done
 
 clean:      ## all that make wrote, except .venv
 	rm -rf .link build sim_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
