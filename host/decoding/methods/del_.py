@@ -17,8 +17,6 @@ once a round, which the paper does not count; the ledger does. `exit` fixes E an
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.drafter import Budget, Drafter, Outcome
 from terntable.host.decoding.exit_statistics import ExitStatistics
@@ -88,6 +86,8 @@ class ExitDrafter(Drafter):
 
     def observe(self, outcome: Outcome) -> None:
         """Compare the shadow tokens of the rows that count, and choose the next exit."""
+        import torch
+
         if self._fixed:
             return
         first = outcome.prefix - min(outcome.prefix, PROMPT_PLACES) if self._first else outcome.prefix
