@@ -9,8 +9,8 @@ computes but does not add. Between steps no gradient flows.
 import torch
 from torch import Tensor, nn
 
+from terntable.host.decoding.chimera_drafter import HEADS, ChimeraNet, chimera_net
 from terntable.host.decoding.draft_layer import joined
-from terntable.host.decoding.methods.chimera import HEADS, ChimeraNet, chimera_net
 from terntable.host.decoding.training.losses import cross_entropy
 from terntable.host.decoding.training.part import Job, Part
 from terntable.host.decoding.training.states import StateWindows

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from terntable.host.decoding.methods.eagle import FusedLayer, fused_layer
+from terntable.host.decoding.eagle_drafter import FusedLayer, fused_layer
 from terntable.host.decoding.training.losses import kl, smooth_l1
 from terntable.host.decoding.training.part import Job, Part
 from terntable.host.decoding.training.states import StateWindows

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from terntable.host.decoding.compressor import BRANCHES
-from terntable.host.decoding.methods.specvlm import SpecVlmNet, specvlm_net
 from terntable.host.decoding.scenes import PATCHES, QUESTIONS
+from terntable.host.decoding.specvlm_drafter import SpecVlmNet, specvlm_net
 from terntable.host.decoding.training.eagle import continuation_loss
 from terntable.host.decoding.training.part import Job, Part
 from terntable.host.decoding.training.scenes import batch

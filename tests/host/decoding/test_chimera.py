@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from terntable.host.decoding.chimera_drafter import HEADS, PATHS, Chimera, Trigrams, chimera_net
 from terntable.host.decoding.drafter import Budget
 from terntable.host.decoding.feature_drafter import place
-from terntable.host.decoding.methods.chimera import HEADS, PATHS, Chimera, Trigrams, chimera_net
 from terntable.host.decoding.rules import Deterministic
 from terntable.host.decoding.training.chimera import prepare, unroll
 from terntable.host.decoding.training.trainer import Recipe, train

@@ -5,8 +5,8 @@ import torch
 
 from terntable.host.decoding.draft_layer import DraftLayer, LayerCache
 from terntable.host.decoding.drafter import Budget
+from terntable.host.decoding.eagle_drafter import Eagle, FusedLayer, fused_layer
 from terntable.host.decoding.feature_drafter import fill, likeliest, place, tree_mask
-from terntable.host.decoding.methods.eagle import Eagle, FusedLayer, fused_layer
 from terntable.host.decoding.registry import load_method
 from terntable.host.decoding.rules import Deterministic
 from terntable.host.decoding.training.eagle import continuation_loss, prepare

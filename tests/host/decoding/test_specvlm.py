@@ -7,9 +7,9 @@ from terntable.host.decoding.compressor import BRANCHES, QUERIES, RATIO, Compres
 from terntable.host.decoding.feature_drafter import place
 from terntable.host.decoding.generate import run_method
 from terntable.host.decoding.loop import decode
-from terntable.host.decoding.methods.specvlm import SpecVlm, specvlm_net
 from terntable.host.decoding.rules import Deterministic
 from terntable.host.decoding.scenes import PATCHES, QUESTIONS, draw, prompt
+from terntable.host.decoding.specvlm_drafter import SpecVlm, specvlm_net
 from terntable.host.decoding.training.specvlm import branch_states, distil
 from terntable.host.decoding.training.trainer import Recipe, train
 from terntable.host.decoding.tree import DraftTree
