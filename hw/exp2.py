@@ -14,6 +14,9 @@ from terntable.hw.spec.numbers import EXP_FRACTION_BITS, EXP_INPUT_BITS
 
 __all__ = ["Exp2"]
 
+#: Bits of the whole part that the first of two stages divides by.
+FINE = 3
+
 
 class Exp2(Kernel):
     """``y = 2**16 * 2**(-x / 2**16)``, within 0.6
@@ -33,7 +36,7 @@ class Exp2(Kernel):
 
     """
 
-    LATENCY = 4
+    LATENCY = 5
 
     def __init__(self):
         super().__init__({"x": In(EXP_INPUT_BITS), "y": Out(EXP_FRACTION_BITS + 1)})
@@ -59,7 +62,8 @@ class Exp2(Kernel):
         line = register(m, line, name="line_held")
         whole = register(m, whole, name="whole_held", cycles=2)
 
-        # Stage 4: divide by 2**whole and drop the extra bits, rounding halves up.
+        # Stages 4 and 5: divide by 2**whole and drop the extra bits, rounding halves up.
+        near = register(m, (line >> (EXTRA_BITS - 1)) >> whole[:FINE], name="near")
         shifted = Signal(line_bits - EXTRA_BITS + 1)
-        m.d.comb += shifted.eq((line >> (EXTRA_BITS - 1)) >> whole)
+        m.d.comb += shifted.eq(near >> (register(m, whole[FINE:], name="coarse") << FINE))
         m.d.sync += self.y.eq((shifted + 1) >> 1)

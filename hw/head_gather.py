@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -50,8 +50,8 @@ class HeadGather(wiring.Component):
     def __init__(self, *, rows: int, beat_bytes: int, max_hidden: int, index_bits: int, depth: int = 64) -> None:
         if beat_bytes < 8 or beat_bytes & (beat_bytes - 1):
             raise ValueError(f"beat_bytes must be a power of two of at least 8, not {beat_bytes!r}")
-        if type(depth) is not int or depth < 2:
-            raise ValueError(f"depth must be an integer of at least 2, not {depth!r}")
+        if type(depth) is not int or depth < 3:
+            raise ValueError(f"depth must be an integer of at least 3, not {depth!r}")
         self.rows, self.beat_bytes, self.max_hidden, self.index_bits, self.depth = rows, beat_bytes, max_hidden, index_bits, depth
         self.row_bits = max(1, (rows - 1).bit_length())
         place_bits = exact_log2(beat_bytes)
@@ -67,12 +67,12 @@ class HeadGather(wiring.Component):
         m = Module()
         # What a beat is: a vocabulary row's scale, in which lane of the beat, or else its columns.
         Kind = data.StructLayout({"scale": 1, "lane": range(self.beat_bytes // 4)})
-        m.submodules.kinds = kinds = SyncFIFO(width=Kind.size, depth=self.depth)
+        m.submodules.kinds = kinds = SyncFIFOBuffered(width=Kind.size, depth=self.depth)
         self._ask(m, kinds)
         self._collect(m, data.View(Kind, kinds.r_data), kinds)
         return m
 
-    def _ask(self, m: Module, kinds: SyncFIFO) -> None:
+    def _ask(self, m: Module, kinds: SyncFIFOBuffered) -> None:
         """Places of the lists to requests. The pipe never stands still: what leaves it has its place in a queue."""
         shift, words = exact_log2(self.beat_bytes), max(2, -(-self.max_hidden // self.beat_bytes))
         m.submodules.queue = queue = SyncFIFO(width=64 + len(kinds.w_data), depth=QUEUE)
@@ -128,7 +128,7 @@ class HeadGather(wiring.Component):
             kinds.w_en.eq(queue.r_rdy & self.request.ready), kinds.w_data.eq(queue.r_data[:len(kinds.w_data)]),
         ]
 
-    def _collect(self, m: Module, kind: data.View, kinds: SyncFIFO) -> None:
+    def _collect(self, m: Module, kind: data.View, kinds: SyncFIFOBuffered) -> None:
         """Beats to words: scales are shifted in, columns put side by side."""
         word, filled, full = Signal(16 * self.beat_bytes, reset_less=True), Signal(range(self.beat_bytes // 2)), Signal()
         taken, whole, half = Signal(), Signal(), 8 * self.beat_bytes

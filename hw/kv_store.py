@@ -131,6 +131,7 @@ class KvStore(wiring.Component):
         left = Signal(range(max(2, parts + 1, 16 // self.port_bytes + 1)))           # beats of the port, of a move
         # The beat's last part, its item's last: registers, as the beat's `ready` is made of them.
         last_part, last_left = Signal(), Signal()
+        m.d.comb += self.i.ready.eq(copying & roomy & (last_left | last_part))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
@@ -213,7 +214,6 @@ class KvStore(wiring.Component):
                     m.d.sync += copying.eq(1)
                     m.next = "COPY"
             with m.State("COPY"):
-                m.d.comb += self.i.ready.eq(roomy & (last_left | last_part))
                 with m.If(issue):
                     m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), left.eq(left - 1), last_left.eq(left == 2),
                                  last_part.eq(Mux(last_part, parts == 1, part == parts - 2))]

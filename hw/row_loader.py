@@ -1,6 +1,6 @@
 """Loads what differs from row to row: embedding rows (or given vectors) and rotary angles."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -99,11 +99,14 @@ class RowLoader(wiring.Component):
         ]
 
         # The row's last word, the beat's last part: registers, as the beat's `ready` is made of them.
-        word, last_word, last_part, picked = Signal(16), Signal(), Signal(), Signal(self.rows)
+        word, last_word, last_part, taking, picked = Signal(16), Signal(), Signal(), Signal(), Signal(self.rows)
+        unused = Signal(self.rows)
+        m.d.sync += unused.eq(Cat(self.count <= number for number in range(self.rows)))
         part, parts = Signal(range(self.beat_bytes)), self.beat_bytes // (4 * self.lanes)      # binary32 words of a beat
         clearing, top_part = Signal(), Mux(wide, parts - 1, 2 * parts - 1)
         self._write(m, part, wide, word, picked, clearing)
 
+        m.d.comb += self.i.ready.eq(taking & (last_part | last_word))
         settled = Signal(2)
         with m.FSM():
             with m.State("IDLE"):
@@ -120,9 +123,9 @@ class RowLoader(wiring.Component):
             with m.State("REQUEST"):
                 m.d.comb += self.request.valid.eq(1)
                 with m.If(self.request.ready):
+                    m.d.sync += taking.eq(1)
                     m.next = "DATA"
             with m.State("DATA"):
-                m.d.comb += self.i.ready.eq(last_part | last_word)
                 with m.If(self.i.valid):
                     m.d.comb += picked.eq(1 << row)
                     m.d.sync += [
@@ -130,10 +133,10 @@ class RowLoader(wiring.Component):
                         last_part.eq(Mux(last_part, top_part == 0, part + 1 == top_part)),
                     ]
                     with m.If(last_word):
-                        m.d.sync += row.eq(row + 1)
+                        m.d.sync += [row.eq(row + 1), taking.eq(0)]
                         m.next = "NEXT"
             with m.State("CLEAR"):
-                m.d.comb += picked.eq(Cat(Const(1, 1) & (self.count <= number) for number in range(self.rows)))
+                m.d.comb += picked.eq(unused)
                 m.d.sync += [word.eq(word + 1), last_word.eq(word == words - 2)]
                 with m.If(last_word):
                     m.next = "LAST"

@@ -1,8 +1,9 @@
 """One port of a striped read: asks for pieces, gathers their narrow beats into wide ones."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -74,15 +75,26 @@ class StripePort(wiring.Component):
         long = exact_log2(self.burst_beats) - several
         # A piece waits to be asked for in one queue and for its beats in the other, which has room only if both have.
         asks = SyncFIFO(width=64 - low + long, depth=self.queue)
-        places = SyncFIFO(width=len(piece.p.place), depth=self.queue)
-        m.submodules.asks, m.submodules.places = ResetInserter(self.drop)(asks), ResetInserter(self.drop)(places)
+        m.submodules.asks = ResetInserter(self.drop)(asks)
+        m.submodules.places = places = Memory(shape=len(piece.p.place), depth=self.queue, init=[],
+                                              attrs={"ram_style": "distributed"})
+        put, get = places.write_port(), places.read_port(domain="comb")
+        level, ended = Signal(range(self.queue + 1)), Signal()
         # Whoever offers a piece has looked whether it is taken.
         accept = piece.valid
         m.d.comb += [
-            piece.ready.eq(places.w_rdy & ~self.drop),
+            piece.ready.eq((level != self.queue) & ~self.drop), ended.eq(bus.rvalid & bus.rlast),
             asks.w_en.eq(accept), asks.w_data.eq(Cat(piece.p.address[low:], piece.p.length[:long])),
-            places.w_en.eq(accept), places.w_data.eq(piece.p.place),
+            put.en.eq(accept), put.data.eq(piece.p.place),
         ]
+        # The last beat of a piece comes late in its cycle, so that it decides on little.
+        with m.If(accept != ended):
+            m.d.sync += level.eq(level + Mux(ended, -1, 1))
+        for pointer, moves in ((put.addr, accept), (get.addr, ended)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == self.queue - 1, 0, pointer + 1))
+        with m.If(self.drop):
+            m.d.sync += [signal.eq(0) for signal in (level, put.addr, get.addr)]
 
         flying = Signal(range(self.outstanding + 1))
         issue, beat = Signal(), Signal()
@@ -106,10 +118,10 @@ class StripePort(wiring.Component):
                 bus.araddr.eq(Cat(Const(0, low), asks.r_data[:64 - low])),
                 bus.arlen.eq(Cat(Const(self.gather - 1, several), asks.r_data[64 - low:])),
             ]
-        self._gather(m, places, beat)
+        self._gather(m, get.data, beat)
         return m
 
-    def _gather(self, m: Module, places: SyncFIFO, beat: Signal) -> None:
+    def _gather(self, m: Module, next_place: Value, beat: Signal) -> None:
         bus, wide, width = self.bus, self.wide, 8 * self.port_bytes
         bits = exact_log2(self.gather * self.word_beats)
         count = Signal(max(1, bits))                        # port beats of the word so far
@@ -122,8 +134,7 @@ class StripePort(wiring.Component):
         m.d.comb += [
             full.eq(phase[:exact_log2(self.gather)].all()),
             word.eq(phase.all()),
-            place.eq(Mux(first, places.r_data, Mux(before == self.depth - 1, 0, before + 1))),
-            places.r_en.eq(beat & bus.rlast),
+            place.eq(Mux(first, next_place, Mux(before == self.depth - 1, 0, before + 1))),
         ]
         with m.If(wide.take):
             m.d.sync += wide.valid.eq(0)

@@ -151,8 +151,7 @@ class VectorUnit(wiring.Component):
         norm, gated, from_sums, more, issue = flags.norm, flags.gated, flags.from_sums, flags.more, Signal()
         unit, sum_parts, weight_parts = self.unit, self.outputs // self.lanes, self.word_bytes // (4 * self.lanes)
         sum_part, weight_part = Signal(range(max(2, sum_parts))), Signal(range(max(2, weight_parts)))
-        turn = Signal(range(max(2, unit.turns)))    # a gated word stays for some cycles
-        idle = turn == 0
+        turn, idle = Signal(range(max(2, unit.turns))), Signal(init=1)    # a gated word stays for some cycles; idle: turn is 0
         there = Mux(norm, self.weights.valid, ~from_sums | self.partial.valid)
         m.d.comb += [
             issue.eq(more & idle & there),
@@ -162,7 +161,7 @@ class VectorUnit(wiring.Component):
             unit.enter.eq(Mux(from_sums, delay(m, issue | ~idle, name="entered"), issue)),
         ]
         with m.If(Mux(idle, issue & gated, 1)):
-            m.d.sync += turn.eq(Mux(turn == unit.turns - 1, 0, turn + 1))
+            m.d.sync += [turn.eq(Mux(turn == unit.turns - 1, 0, turn + 1)), idle.eq(turn == unit.turns - 1)]
 
         sums = Signal.like(unit.sums, reset_less=True)
         gamma = Signal.like(unit.gamma, reset_less=True)

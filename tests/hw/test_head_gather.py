@@ -5,7 +5,7 @@ import pytest
 from terntable.hw.head_gather import HeadGather
 
 SETS = {
-    "least": {"rows": 1, "beat_bytes": 8, "max_hidden": 8, "index_bits": 9, "depth": 2},
+    "least": {"rows": 1, "beat_bytes": 8, "max_hidden": 8, "index_bits": 9, "depth": 3},
     "odd": {"rows": 3, "beat_bytes": 16, "max_hidden": 70, "index_bits": 12, "depth": 8},
     "wide": {"rows": 2, "beat_bytes": 64, "max_hidden": 200, "index_bits": 17},
 }
@@ -17,7 +17,7 @@ def test_gathers(simulate):
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"beat_bytes": 4}, "beat_bytes must be a power of two of at least 8, not 4"),
-    ({"depth": 1}, "depth must be an integer of at least 2, not 1"),
+    ({"depth": 2}, "depth must be an integer of at least 3, not 2"),
 ])
 def test_sizes_checked(change, message):
     with pytest.raises(ValueError, match=message):
