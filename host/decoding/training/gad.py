@@ -52,4 +52,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return Job(model, loss, config)
 
 
-PART = Part("gad", Recipe(steps=450, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)
+PART = Part("gad", Recipe(steps=500, batch=16, length=96, rate=2e-3, warmup=50, floor=0.05), prepare, answers=4096)
