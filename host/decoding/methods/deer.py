@@ -12,48 +12,16 @@ pretrained model of 470 M weights; ours is `terntable.host.decoding.masked_draft
 Cost: one forward of the drafter a round, whatever k is; it needs torch.
 """
 
-from collections.abc import Sequence
-
-from terntable.host.decoding.drafter import Budget, Drafter
-from terntable.host.decoding.marginals import Marginals, draw_chain
-from terntable.host.decoding.masked_part import masked_model
+from terntable.host.decoding.block_drafter import block_drafter
 from terntable.host.decoding.method import Decoder, Method, Setup
 from terntable.host.decoding.rules import Ratio
-from terntable.host.decoding.tree import DraftTree
-from terntable.host.errors import InputError
 
-__all__ = ["METHOD", "OneStep"]
-
-
-class OneStep(Drafter):
-    """Draws a block from one-step marginals.
-
-    Parameters
-    ----------
-    units : cost of the model's forward, in layers of the target.
-    k : most tokens of a block.
-
-    """
-
-    def __init__(self, model: Marginals, units: float, k: int = 32) -> None:
-        if k < 1:
-            raise InputError(f"DEER needs blocks of at least 1 token, not {k}")
-        self.model, self.units, self.k = model, units, k
-
-    def propose(self, tokens: Sequence[int], budget: Budget) -> DraftTree:
-        """A chain of draws, with the laws that they are from."""
-        count = min(self.k, budget.nodes, budget.depth)
-        if count < 1:
-            return DraftTree(tokens[-1])
-        logits = self.model.marginals(tokens, count)
-        self.ledger.draft(units=self.units)
-        return draw_chain(tokens, logits, self.sampling)
+__all__ = ["METHOD"]
 
 
 def build(setup: Setup, *, k: int = 32) -> Decoder:
     """With the part that was trained for the model."""
-    model = masked_model("deer", "deer", setup)
-    return Decoder(OneStep(model, model.weights / setup.target.layer_weights, k), Ratio())
+    return Decoder(block_drafter("deer", "deer", setup, k, drawn=True), Ratio())
 
 
 METHOD = Method(name="deer", title="Draft with diffusion, verify with autoregressive models",

@@ -8,10 +8,10 @@ at.
 Cost: as GAD; besides, the laws of all nodes come from the target even at temperature 0.
 """
 
+from terntable.host.decoding.block_drafter import block_drafter
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.lossy import TopBeta
 from terntable.host.decoding.method import Decoder, Method, Setup
-from terntable.host.decoding.methods.gad import mask_predict
 from terntable.host.errors import InputError
 
 __all__ = ["METHOD"]
@@ -21,7 +21,7 @@ def build(setup: Setup, *, k: int = 25, beta: int = 5, gap: float = 3.0) -> Deco
     """At the paper's acceptance."""
     if beta < 1 or not gap >= 0:
         raise InputError(f"GAD++ needs beta of at least 1 and a gap of at least 0, not {beta} and {gap}")
-    return Decoder(mask_predict("gad++", setup, k), TopBeta(beta, gap))
+    return Decoder(block_drafter("gad++", "gad", setup, k, drawn=False), TopBeta(beta, gap))
 
 
 METHOD = Method(name="gad++", title="Generalised aggressive decoding with tolerance",

@@ -9,6 +9,7 @@ import torch
 
 from terntable.host.decoding import rules
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
+from terntable.host.decoding.block_drafter import BlockDrafter
 from terntable.host.decoding.drafter import Budget
 from terntable.host.decoding.generate import run_method
 from terntable.host.decoding.law import TokenLaw
@@ -16,8 +17,6 @@ from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.lossy import TopBeta
 from terntable.host.decoding.masked_drafter import MaskedModel, recurrence
-from terntable.host.decoding.methods.deer import OneStep
-from terntable.host.decoding.methods.gad import MaskPredict
 from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.rules import Match, Ratio
 from terntable.host.decoding.torch_target import TorchTarget
@@ -63,7 +62,7 @@ def test_one_step_blocks_keep_the_joint_law(monkeypatch, vocab, count, k, seed):
     monkeypatch.setattr(TokenLaw, "draw", lambda law, u: choices.of(law.p))
 
     def run():
-        drafter = OneStep(TableMarginals(Table(seed + 50, vocab)), 1.0, k)
+        drafter = BlockDrafter(TableMarginals(Table(seed + 50, vocab)), 1.0, k, drawn=True)
         rounds = decode(TableTarget(table), PROMPT, drafter=drafter, rule=Ratio(), sampling=WARM, max_tokens=count)
         return tuple(token for outcome in rounds for token in outcome.tokens)
 
@@ -73,7 +72,7 @@ def test_one_step_blocks_keep_the_joint_law(monkeypatch, vocab, count, k, seed):
 def test_drafts_are_drawn_from_the_laws_that_are_told():
     sampling = Sampling(temperature=0.7, top_k=3, seed=9)
     model = TableMarginals(Table(1, 6))
-    drafter = OneStep(model, 1.5, 4)
+    drafter = BlockDrafter(model, 1.5, 4, drawn=True)
     drafter.start(PROMPT, sampling, ledger := Ledger())
     tree = drafter.propose(PROMPT, Budget(9, 9))
     logits = model.marginals(PROMPT, 4)
@@ -87,11 +86,11 @@ def test_drafts_are_drawn_from_the_laws_that_are_told():
     assert again.tokens == tree.tokens[:3]
 
 
-@pytest.mark.parametrize("kind", [OneStep, MaskPredict])
+@pytest.mark.parametrize("drawn", [True, False])
 @pytest.mark.parametrize(("nodes", "depth", "expected"), [(0, 5, 0), (5, 0, 0), (3, 9, 3), (9, 2, 2), (9, 9, 6)])
-def test_blocks_keep_to_the_budget(kind, nodes, depth, expected):
+def test_blocks_keep_to_the_budget(drawn, nodes, depth, expected):
     model = TableMarginals(Table(1, 6))
-    drafter = kind(model, 1.0, 6)
+    drafter = BlockDrafter(model, 1.0, 6, drawn=drawn)
     drafter.start(PROMPT, GREEDY, ledger := Ledger())
     tree = drafter.propose(PROMPT, Budget(nodes, depth))
     assert len(tree) == 1 + expected
@@ -131,7 +130,7 @@ def test_tolerance_takes_good_drafts_only():
     seen = refused = 0
     for seed in range(30):
         target = TableTarget(Table(seed, 6, zeros=False))
-        drafter = MaskPredict(TableMarginals(Table(seed + 70, 6)), 1.0, 5)
+        drafter = BlockDrafter(TableMarginals(Table(seed + 70, 6)), 1.0, 5, drawn=False)
         text = list(PROMPT)
         for outcome in decode(target, PROMPT, drafter=drafter, rule=TopBeta(2, 0.7), max_tokens=8):
             for place, token in enumerate(outcome.tokens):
