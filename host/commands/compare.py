@@ -12,7 +12,7 @@ from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.comparing import Contender, Result, compare, gap, method_contender
 from terntable.host.decoding.draft_model import PART as DRAFT
 from terntable.host.decoding.draft_model import trained_model
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.method import LOSSLESS
 from terntable.host.decoding.parts import part_file
 from terntable.host.decoding.prompts import load_prompts

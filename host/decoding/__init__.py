@@ -8,7 +8,7 @@ __all__ = ["generate", "infill"]
 def __getattr__(name: str) -> Any:
     # The parts load each other; a package that loads them all first would close a ring.
     if name == "generate":
-        from terntable.host.decoding.generate import generate
+        from terntable.host.decoding.generation import generate
 
         return generate
     if name == "infill":

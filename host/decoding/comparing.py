@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from terntable.host.decoding.clocked import Clocked
-from terntable.host.decoding.generate import Generation, run_method
+from terntable.host.decoding.generation import Generation, run_method
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.method import Method
 from terntable.host.decoding.target import DecodingTarget

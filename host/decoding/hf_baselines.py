@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from terntable.host.decoding.generate import Generation
+from terntable.host.decoding.generation import Generation
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loading import CausalModel, quietly
 from terntable.host.errors import InputError

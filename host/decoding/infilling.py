@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from terntable.host.decoding.any_order import AnyOrderModel, AnyOrderTarget, order_of
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.sampling import Sampling
 

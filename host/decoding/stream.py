@@ -25,7 +25,7 @@ def stream_method(target: DecodingTarget, method: Method, prompt: Sequence[int],
 
     Parameters
     ----------
-    options, model, controller : of the method, see :func:`terntable.host.decoding.generate.run_method`.
+    options, model, controller : of the method, see :func:`terntable.host.decoding.generation.run_method`.
     tokenizer, stop : see :func:`terntable.host.generate.generate`.
     ledger : is filled as the rounds go by.
 

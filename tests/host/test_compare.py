@@ -6,7 +6,7 @@ import pytest
 
 from terntable.host import cli
 from terntable.host.decoding.comparing import Contender, Result, compare
-from terntable.host.decoding.generate import Generation
+from terntable.host.decoding.generation import Generation
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.registry import METHODS
 

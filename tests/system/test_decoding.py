@@ -5,7 +5,7 @@ import torch
 
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.capabilities import Capability
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.loading import load_model
 from terntable.host.decoding.method import LOSSLESS

@@ -4,7 +4,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from terntable.host.decoding.controllers import Constant
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.torch_target import TorchTarget

@@ -10,7 +10,7 @@ import pytest
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.drafter import Budget
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.method import Setup
 from terntable.host.decoding.methods.aded import METHOD, AdaptiveTrigrams
 from terntable.host.decoding.tree_search import Search, best_first, monte_carlo

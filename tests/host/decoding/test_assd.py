@@ -8,7 +8,7 @@ import torch
 
 from terntable.host.decoding import infill, rules
 from terntable.host.decoding.any_order import AnyOrderTarget, log_likelihood, order_of
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.law import TokenLaw
 from terntable.host.decoding.torch_target import TorchTarget
 from terntable.host.decoding.tree import DraftTree

@@ -5,7 +5,7 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from terntable.host.decoding.capabilities import Capability, names_of, require
-from terntable.host.decoding.generate import generate, run_method
+from terntable.host.decoding.generation import generate, run_method
 from terntable.host.decoding.method import Decoder, Method
 from terntable.host.decoding.registry import METHODS, load_method, parse_method
 from terntable.host.errors import InputError
@@ -146,3 +146,10 @@ def test_text_comes_out_as_tokens_of_the_model():
     first = done.tokens.index(done.tokens[2])
     assert cut.tokens == done.tokens[:first + 1] and cut.finish_reason == "eos"
     assert cut.text == text.tokenizer.decode(cut.tokens[:-1])
+
+
+def test_the_package_gives_the_function_each_time():
+    for _ in range(2):
+        from terntable.host.decoding import generate as found
+
+        assert found is generate

@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 
 from terntable.host.decoding import loading
 from terntable.host.decoding.exit_statistics import ExitStatistics, tokens_per_layer
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode

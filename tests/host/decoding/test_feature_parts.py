@@ -3,7 +3,7 @@
 import pytest
 
 from terntable.host.decoding.compressor import BRANCHES
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.loading import load_model
 from terntable.host.decoding.parts import SHIPPED_PARTS
 from terntable.host.decoding.scenes import END, QUESTIONS, answer, draw, encode, prompt

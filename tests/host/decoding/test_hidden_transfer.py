@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.layered import Inject, LayeredTarget
 from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.sparse_tree import RANKS

@@ -12,7 +12,7 @@ from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.clocked import Clocked
 from terntable.host.decoding.controllers import Constant
 from terntable.host.decoding.drafter import Drafter
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.rules import Match

@@ -11,7 +11,7 @@ from terntable.host.decoding import rules
 from terntable.host.decoding.accelerator_target import AcceleratorTarget
 from terntable.host.decoding.block_drafter import BlockDrafter
 from terntable.host.decoding.drafter import Budget
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.law import TokenLaw
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import decode

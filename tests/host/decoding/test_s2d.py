@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from terntable.host.decoding.drafter import Budget, Outcome
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.method import Setup
 from terntable.host.decoding.methods.s2d import METHOD, SortedDrafter
 from terntable.host.decoding.parts import save_part

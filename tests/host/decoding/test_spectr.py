@@ -3,7 +3,7 @@ import pytest
 from terntable.host.decoding import rules
 from terntable.host.decoding.draft_model import DraftModel
 from terntable.host.decoding.drafter import Budget
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.kseq import KSeq
 from terntable.host.decoding.law import TokenLaw, Uniforms
 from terntable.host.decoding.loop import decode

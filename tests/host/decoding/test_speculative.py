@@ -5,7 +5,7 @@ from terntable.host.decoding import rules
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.draft_model import PLAIN, BestFirst, Chain, DraftModel
 from terntable.host.decoding.drafter import Budget
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.law import TokenLaw
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.method import Setup

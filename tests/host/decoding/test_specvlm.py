@@ -5,7 +5,7 @@ import torch
 
 from terntable.host.decoding.compressor import BRANCHES, QUERIES, RATIO, Compressor
 from terntable.host.decoding.feature_drafter import place
-from terntable.host.decoding.generate import run_method
+from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.rules import Deterministic
 from terntable.host.decoding.scenes import PATCHES, QUESTIONS, draw, prompt
