@@ -114,7 +114,7 @@ class Attention(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         sizes, port = self.sizes, self.port
-        m.submodules.planes = planes = AttentionPlanes(sizes=sizes, unload_gap=port.unload_gap)
+        m.submodules.planes = planes = AttentionPlanes(sizes=sizes, unload_gap=port.unload_gap, spacing=AttentionScores.SPACING)
         m.submodules.queries = queries = AttentionQueries(sizes=sizes, query_words=self.query_words)
         m.submodules.scales = scales = AttentionScales(sizes=sizes)
         m.submodules.scores = scores = AttentionScores(sizes=sizes, dot_latency=port.dot_latency, dot_bits=port.dot_bits,

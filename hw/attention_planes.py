@@ -3,7 +3,7 @@
 The arithmetic around it is defined by the twin of attention, :func:`terntable.models.golden.attention.attention`.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,13 +20,15 @@ class AttentionPlanes(wiring.Component):
     Stall         waits for beats, queries, weights of the first slot, and room for output words
     ============  =====================================================
 
-    A slot's sum is written before the next plane comes to it, since loading queries takes longer than that.
+    A slot's sum is written before the next plane comes to it: where there are fewer slots than that takes, the next plane waits.
 
     Parameters
     ----------
     sizes : AttentionSizes
     unload_gap : int
         Cycles from the last beat of a value plane to the first ``unload``.
+    spacing : int
+        Cycles that a step must come after the last one of the same slot.
 
     Members
     -------
@@ -59,8 +61,8 @@ class AttentionPlanes(wiring.Component):
 
     """
 
-    def __init__(self, *, sizes: AttentionSizes, unload_gap: int):
-        self.sizes, self.unload_gap = sizes, unload_gap
+    def __init__(self, *, sizes: AttentionSizes, unload_gap: int, spacing: int):
+        self.sizes, self.unload_gap, self.spacing = sizes, unload_gap, spacing
         super().__init__({
             "start": In(1), "job": In(sizes.job), "idle": Out(1),
             "kv_valid": In(1), "kv_ready": Out(1),
@@ -106,9 +108,13 @@ class AttentionPlanes(wiring.Component):
 
         # Key planes: `plane` is the one that streams, `begun` counts those that were swapped in.
         begun = Signal(range(sizes.planes + 1))
+        # Queries that were loaded while a plane waited for its beats would let the next one follow at once.
+        few, recent = Signal(), Signal(self.spacing - 2)
+        m.d.sync += [few.eq(job.last < self.spacing - 1), recent.eq(Cat(keys & ended, recent))]
+        pausing = few & recent.any()
         m.d.comb += [
             self.more.eq(begun != job.last_plane),
-            self.swap.eq(keys & self.loaded & (~running | (self.kv_valid & at_last))),
+            self.swap.eq(keys & self.loaded & Mux(running, self.kv_valid & at_last & ~few, ~pausing)),
             step.valid.eq(keys & running & self.kv_valid | passing),
             step.slot.eq(slot),
             step.first.eq(slot == 0),

@@ -10,6 +10,7 @@ from functools import cache
 
 from terntable.hw.attention_convert import AttentionConvert
 from terntable.hw.attention_factors import AttentionFactors
+from terntable.hw.attention_scores import AttentionScores
 from terntable.hw.attention_weights import AttentionWeights
 from terntable.hw.int8_array import ArrayPort
 from terntable.hw.scalar import FACTOR, ScalarUnit
@@ -211,4 +212,4 @@ def _timing(config: HardwareConfig) -> AttentionTiming:
     port = ArrayPort(rows=config.rows, lanes=config.beat_bytes, load_lanes=config.lanes)
     return AttentionTiming(dot=port.dot_latency, unload=port.unload_latency, gap=port.unload_gap, floats=AttentionConvert.FLOAT,
                            convert=AttentionConvert.LATENCY, weight=AttentionWeights.MEET,
-                           divide=config.rows + AttentionFactors.DIVIDE)
+                           divide=config.rows + AttentionFactors.DIVIDE, spacing=AttentionScores.SPACING)

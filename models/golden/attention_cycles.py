@@ -20,6 +20,8 @@ class AttentionTiming:
         From a slot's turn to its exponential.
     divide : int
         All rows' divisions.
+    spacing : int
+        From a step to the next one of the same slot, at least.
 
     """
 
@@ -30,6 +32,7 @@ class AttentionTiming:
     convert: int
     weight: int
     divide: int
+    spacing: int
 
 
 class Timeline:
@@ -83,7 +86,9 @@ class Timeline:
         for _ in range(self.planes):
             begin = max(begin, loaded)
             ends.append(self._take(begin + 1, self.slots))
-            begin, loaded = ends[-1], begin + self.timing.gap + 3 + self.words
+            # With few slots a sum might not be written yet.
+            pause = self.timing.spacing - 1 if self.slots < self.timing.spacing else 0
+            begin, loaded = ends[-1] + pause, begin + self.timing.gap + 3 + self.words
         return ends
 
     def _softmax(self, ends: list[int]) -> None:

@@ -7,7 +7,7 @@ from cocotb.triggers import ReadOnly, RisingEdge
 from terntable.models.golden import float32
 from terntable.models.golden.attention import attention, visible
 from terntable.models.golden.attention_cycles import Timeline, cycles
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
+from tests.hw.bench.streams import RARE, SEED, TRAFFIC, exchange_all, pack_array, start, unpack_array
 from tests.hw.bench.timing import check_flow
 from tests.hw.test_attention import RECORDS, SETS, draw, timing
 
@@ -103,7 +103,7 @@ class Bench:
 
 
 @cocotb.test()
-@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC))
+@cocotb.parametrize(name=list(SETS), traffic=list(TRAFFIC | RARE))
 async def matches(dut, name, traffic):
     """Least command, extremes and INVALID scales, then every kind of record; no reset between them."""
     await start(dut, name)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from terntable.hw.attention import Attention
 from terntable.hw.attention_convert import AttentionConvert
 from terntable.hw.attention_factors import AttentionFactors
+from terntable.hw.attention_scores import AttentionScores
 from terntable.hw.attention_weights import AttentionWeights
 from terntable.hw.column_memory import ColumnMemory
 from terntable.hw.float_to_fixed import FloatToFixed
@@ -34,7 +35,7 @@ SETS = {
 
 #: Records of each: heads, columns of a head, slots.
 RECORDS = {
-    "planes": [(1, 64, 9), (1, 64, 1), (2, 12, 40), (2, 20, 7)],
+    "planes": [(1, 64, 9), (1, 64, 1), (1, 64, 2), (1, 64, 3), (1, 64, 4), (1, 64, 5), (2, 12, 40), (2, 20, 7)],
     "odd": [(1, 24, 70), (2, 24, 17), (2, 8, 30), (2, 40, 9)],
     "wide": [(2, 96, 20), (1, 96, 9), (1, 64, 3), (2, 96, 2)],
 }
@@ -45,7 +46,7 @@ def timing(*, rows: int, lanes: int, beat_bytes: int, **_: int) -> AttentionTimi
     port = ArrayPort(rows=rows, lanes=beat_bytes, load_lanes=lanes)
     return AttentionTiming(dot=port.dot_latency, unload=port.unload_latency, gap=port.unload_gap,
                            floats=AttentionConvert.FLOAT, convert=AttentionConvert.LATENCY, weight=AttentionWeights.MEET,
-                           divide=rows + AttentionFactors.DIVIDE)
+                           divide=rows + AttentionFactors.DIVIDE, spacing=AttentionScores.SPACING)
 
 
 class AttentionRig(wiring.Component):

@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SEED", "TRAFFIC", "Flow", "Result", "exchange", "exchange_all", "pack_array", "reset",
+__all__ = ["RARE", "SEED", "TRAFFIC", "Flow", "Result", "exchange", "exchange_all", "pack_array", "reset",
            "start", "unpack_array"]
 
 Pattern = Callable[[random.Random], Iterator[int]]
@@ -33,6 +33,11 @@ TRAFFIC: dict[str, tuple[Pattern, Pattern | str]] = {
     "bubbles": (_coin(0.5), lambda rng: repeat(1)),
     "stalls": (_coin(0.7), _coin(0.4)),
     "shy sink": (lambda rng: cycle((1, 1, 0)), "shy"),
+}
+#: Traffic that only some units have reason to fear.
+RARE: dict[str, tuple[Pattern, Pattern | str]] = {
+    # Long enough for a unit to prepare all that it can, then beats at every cycle.
+    "droughts": (lambda rng: cycle((*repeat(0, 45), *repeat(1, 6))), lambda rng: repeat(1)),
 }
 
 
@@ -110,9 +115,9 @@ async def exchange_all(dut: Any, name: str, sources: Mapping[str, Sequence[int]]
     reads as 0.
 
     """
-    if traffic not in TRAFFIC:
-        raise ValueError(f"Unknown traffic {traffic!r}; known: {', '.join(TRAFFIC)}")
-    offer, accept = TRAFFIC[traffic]
+    if traffic not in (known := TRAFFIC | RARE):
+        raise ValueError(f"Unknown traffic {traffic!r}; known: {', '.join(known)}")
+    offer, accept = known[traffic]
     ins = [_Source(dut, name, port, words, offer(random.Random(f"{seed}{port}")))
            for port, words in sources.items()]
     outs = [_Sink(dut, name, port, count,
