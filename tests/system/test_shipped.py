@@ -23,6 +23,16 @@ def shipped():
     pair.close()
 
 
+def test_short_sequences(shipped):
+    """Few slots give attention little time between its planes."""
+    bos = shipped.program.shape.bos
+    for rows in range(1, 6):
+        shipped.run(chain([bos, *range(40, 39 + rows)], 0, flags=RowFlag(0)))
+    shipped.run(chain([bos], 0, flags=RowFlag(0)))
+    for slot in range(1, 5):
+        shipped.run(chain([60 + slot], slot, flags=RowFlag(0)))
+
+
 def test_prompt_decode_and_verify(shipped, capsys):
     config, shape = shipped.program.config, shipped.program.shape
     assert shape.context >= 512 and config.rows == 8
