@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Counters", "PassResult", "Target", "add_counters"]
+__all__ = ["Counters", "PassResult", "Target", "TokenSequence", "add_counters"]
 
 #: Counts by name; None where a device does not count.
 Counters = dict[str, int | None]
@@ -42,8 +42,8 @@ class PassResult:
     counters: Counters = field(default_factory=dict)
 
 
-class Target(Protocol):
-    """A sequence on a device: tokens go in, results for the next token come out."""
+class TokenSequence(Protocol):
+    """Tokens in the cache of whatever runs the model."""
 
     @property
     def length(self) -> int:
@@ -57,11 +57,15 @@ class Target(Protocol):
     def vocab(self) -> int:
         """Number of tokens."""
 
+    def rollback(self, length: int) -> None:
+        """Forget all but the first `length` tokens."""
+
+
+class Target(TokenSequence, Protocol):
+    """A sequence on a device: tokens go in, results for the next token come out."""
+
     def prefill(self, tokens: ArrayLike, *, logits: bool = False) -> PassResult:
         """Run and commit tokens; the result has one row, for the token after them."""
 
     def decode(self, token: int, *, logits: bool = False) -> PassResult:
         """Run and commit one token; the result has one row."""
-
-    def rollback(self, length: int) -> None:
-        """Forget all but the first `length` tokens."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from terntable.host.decoding.law import TokenLaw
-from terntable.host.decoding.rules import Trials, _Lossless
+from terntable.host.decoding.rules import Lossless, Trials
 
 __all__ = ["KSeq", "division"]
 
@@ -30,7 +30,7 @@ def division(p: TokenLaw, q: TokenLaw, k: int) -> float:
     return high
 
 
-class KSeq(_Lossless):
+class KSeq(Lossless):
     """Take each draft x with min(1, p(x) / (rho q(x))); if none is taken, draw from what p has left."""
 
     def trials(self, law: TokenLaw, drafted: Sequence[int], source: TokenLaw | None) -> Trials:

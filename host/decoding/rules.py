@@ -15,7 +15,7 @@ from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.sampling import Sampling
 
-__all__ = ["Deterministic", "Match", "Ratio", "Recursive", "Rule", "emitted", "pick"]
+__all__ = ["Deterministic", "Lossless", "Match", "Ratio", "Recursive", "Rule", "emitted", "pick"]
 
 #: Tokens with the probability that each is taken, and the law if none is.
 Trials = tuple[list[tuple[int, float]], TokenLaw]
@@ -66,7 +66,7 @@ def emitted(trials: Trials) -> NDArray[np.float64]:
     return total + left * rest.p
 
 
-class _Lossless:
+class Lossless:
     """At temperature 0 every rule of this kind takes the target's best token."""
 
     lossless: ClassVar[bool] = True
@@ -81,14 +81,14 @@ class _Lossless:
                     Uniforms(sampling.seed, position))
 
 
-class Match(_Lossless):
+class Match(Lossless):
     """Draw the token as plain sampling would and see whether it was drafted: equal to plain sampling token for token."""
 
     def trials(self, law: TokenLaw, drafted: Sequence[int], source: TokenLaw | None) -> Trials:
         return [], law
 
 
-class Ratio(_Lossless):
+class Ratio(Lossless):
     """Take the one draft x of law q with min(1, p(x)/q(x)), else draw from what p has more (Leviathan et al. 2023)."""
 
     def trials(self, law: TokenLaw, drafted: Sequence[int], source: TokenLaw | None) -> Trials:
@@ -101,7 +101,7 @@ class Ratio(_Lossless):
         return [(token, min(1.0, law.prob(token) / source.prob(token)))], law.residual(source)
 
 
-class Deterministic(_Lossless):
+class Deterministic(Lossless):
     """Children that were chosen, not drawn: take each with what probability is left to it (EAGLE-2's rule above temperature 0)."""
 
     def trials(self, law: TokenLaw, drafted: Sequence[int], source: TokenLaw | None) -> Trials:
@@ -118,7 +118,7 @@ class Deterministic(_Lossless):
         return tried, left
 
 
-class Recursive(_Lossless):
+class Recursive(Lossless):
     """Several drafts of one law, tried one after the other against what the refused ones leave (SpecInfer, RRS).
 
     Parameters

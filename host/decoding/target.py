@@ -6,7 +6,7 @@ from typing import Protocol
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.tree import DraftTree
-from terntable.host.target import Counters
+from terntable.host.target import Counters, TokenSequence
 
 __all__ = ["LAST", "DecodingTarget"]
 
@@ -14,7 +14,7 @@ __all__ = ["LAST", "DecodingTarget"]
 LAST = -1
 
 
-class DecodingTarget(Protocol):
+class DecodingTarget(TokenSequence, Protocol):
     """A sequence with a cache, of which the last known token is not a part yet: it is the root of the next tree.
 
     Attributes
@@ -33,18 +33,6 @@ class DecodingTarget(Protocol):
     layers: int
     layer_weights: int
 
-    @property
-    def length(self) -> int:
-        """Committed tokens."""
-
-    @property
-    def context(self) -> int:
-        """Most tokens that the sequence can hold."""
-
-    @property
-    def vocab(self) -> int:
-        """Number of tokens."""
-
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:
         """Run and commit `prefix`, then run a tree after it without committing it; a tree scored before that was not is given up.
@@ -61,6 +49,3 @@ class DecodingTarget(Protocol):
 
     def commit(self, path: Sequence[int]) -> Counters:
         """Keep the nodes of the tree scored last on a path from its root down; counters of what that took."""
-
-    def rollback(self, length: int) -> None:
-        """Forget all but the first `length` tokens."""

@@ -63,7 +63,6 @@ class TorchTarget:
         self.layers = config.num_hidden_layers
         self.layer_weights = sum(weight.numel() for name, weight in model.named_parameters()
                                  if _OF_LAYER.search(name)) // self.layers
-        self._width = config.hidden_size
         self._cache: Any = self._fresh()
         self._length = 0
         self._parents: list[int] = []
