@@ -51,18 +51,7 @@ class Result:
         """All prompts in one ledger; counters are left out."""
         all_of = Ledger()
         for one in self.ledgers:
-            all_of.prompt += one.prompt
-            all_of.forwards += one.forwards
-            all_of.nodes += one.nodes
-            all_of.emitted += one.emitted
-            all_of.draft_forwards += one.draft_forwards
-            all_of.draft_units += one.draft_units
-            for name, value in one.seconds.items():
-                all_of.seconds[name] += value
-            for table, more in ((all_of.drafted, one.drafted), (all_of.accepted, one.accepted)):
-                table.extend([0] * (len(more) - len(table)))
-                for depth, count in enumerate(more):
-                    table[depth] += count
+            all_of.include(one)
         return all_of
 
     def cycles(self) -> int | None:

@@ -64,6 +64,21 @@ class Ledger:
         _count(self.accepted, range(1, accepted + 1))
         self.counters = add_counters(self.counters, counters)
 
+    def include(self, other: "Ledger") -> None:
+        """Book all of another generation too, but for its counters, which may be of another kind."""
+        self.prompt += other.prompt
+        self.forwards += other.forwards
+        self.nodes += other.nodes
+        self.emitted += other.emitted
+        self.draft_forwards += other.draft_forwards
+        self.draft_units += other.draft_units
+        for name, value in other.seconds.items():
+            self.seconds[name] += value
+        for table, more in ((self.drafted, other.drafted), (self.accepted, other.accepted)):
+            table.extend([0] * (len(more) - len(table)))
+            for depth, count in enumerate(more):
+                table[depth] += count
+
     @property
     def new_tokens(self) -> int:
         """Tokens that were emitted."""
