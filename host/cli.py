@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from terntable.host.arguments import Parser, say
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     name = f"terntable {arguments.command}"
+    # Models of the machine ask components for their latencies and do not build them, which Amaranth takes for a mistake.
+    warnings.filterwarnings("ignore", r"<terntable\..* created but never used")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that is not UTF-8 shows what it can.
         sys.stdout.reconfigure(errors="replace")
