@@ -84,6 +84,9 @@ def _rounds(target: DecodingTarget, known: list[int], drafter: Drafter, rule: Ru
             if len(tree) > limits.nodes + 1:
                 raise InputError(f"The drafter made a tree of {len(tree)} nodes, but target {target.name} has room for "
                                  f"{limits.nodes + 1}")
+            if wrong := [token for token in tree.tokens if not 0 <= token < target.vocab]:
+                raise InputError(f"The drafter proposed token {wrong[0]}, outside the vocabulary of target {target.name}, 0 to "
+                                 f"{target.vocab - 1}")
         with ledger.timed("target"):
             scores = target.score(tree, prefix, logits=not sampling.greedy or drafter.counts_logits or not rule.lossless,
                                   hidden=drafter.hidden)

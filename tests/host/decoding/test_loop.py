@@ -230,6 +230,17 @@ def test_a_tree_that_does_not_fit_is_refused(target):
     assert run(target, Drafter(), max_tokens=4)[0] == plain(target, PROMPT, max_tokens=4)
 
 
+@pytest.mark.parametrize("wrong", [-1, None])
+def test_a_draft_outside_the_vocabulary_is_refused(target, wrong):
+    class Foreign(Drafter):
+        def propose(self, tokens, budget):
+            return DraftTree.chain(tokens[-1], [target.vocab if wrong is None else wrong][:budget.nodes])
+
+    with pytest.raises(InputError, match=f"outside the vocabulary of target .*, 0 to {target.vocab - 1}"):
+        run(target, Foreign(), max_tokens=4)
+    assert run(target, Drafter(), max_tokens=4)[0] == plain(target, PROMPT, max_tokens=4)
+
+
 def test_rounds_come_as_they_are_asked_for():
     target = TableTarget(Table(0, 5))
     rounds = decode(target, [1, 2], drafter=Drafter(), rule=Match(), max_tokens=3)
