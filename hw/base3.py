@@ -10,6 +10,7 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from terntable.hw.kernel import delay
 from terntable.quant.base3 import LEGAL_BYTES
 
 __all__ = ["Base3Split", "looked_up", "split_layout"]
@@ -43,13 +44,17 @@ for _value in range(9):
         _LOWER_TABLE[_remainder(_value) << _LOWER | _below] = _whole // 9 << 4 | _remainder(_whole)
 
 
+#: Bytes that one register tells about: whether any is illegal.
+_GROUP = 8
+
+
 class Base3Split(wiring.Component):
     """``byte = first + 3 * second + 9 * rest`` for each byte of a word.
 
     ============  =========================================================================
     Computes      ``split_bytes``
     Latency       ``LATENCY`` cycles from ``take`` to ``o``, which holds until the next word's;
-                  one more to ``illegal``
+                  two more to ``illegal``
     Throughput    one word per cycle
     Widths        ``rest`` 5 bits, 0 .. 28; above 26 the byte is illegal
     Stall         none: ``take`` is obeyed
@@ -88,8 +93,10 @@ class Base3Split(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        taken, wrong = Signal(), Signal(self.word_bytes)
-        m.d.sync += [taken.eq(self.take), self.illegal.eq(taken & wrong.any())]
+        # A wide word's bytes are too many to look at in one cycle.
+        wrong, some = Signal(self.word_bytes), Signal(-(-self.word_bytes // _GROUP))
+        m.d.sync += [some.eq(Cat(wrong[low:low + _GROUP].any() for low in range(0, self.word_bytes, _GROUP))),
+                     self.illegal.eq(delay(m, self.take, name="taken", cycles=2) & some.any())]
         for n in range(self.word_bytes):
             byte, out = self.word[n], self.o[n]
             upper, lower = Signal(7, name=f"upper_{n}"), Signal(6, name=f"lower_{n}")

@@ -16,7 +16,7 @@ class BlockCounter(wiring.Component):
 
     Members
     -------
-    start : a product of ``cells`` cells a tile begins.
+    start : a product begins, of as many cells a tile as ``cells`` was in the cycle before.
     step : the present block is over, two cycles after the last such pulse at least.
     last_cell : cells of the present block, less one; `single`, `double`: that is 0, 1; `next_single`: 0 in the next block.
     more : another block follows.
@@ -30,14 +30,14 @@ class BlockCounter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # What follows from a number of cells: for those of a product, and for those that are left, where it stands in a register,
-        # as a block lasts for some cycles.
+        # What follows from a number of cells, those of a product or those that are left, stands in registers: a product's are known
+        # a cycle before it begins, and a block lasts for some cycles.
         Block = data.StructLayout({"last_cell": self.last_cell.shape(), "left": 16, "more": 1, "single": 1, "double": 1})
         whole, rest, following = Signal(Block), Signal(Block), Signal(Block)
         left = Signal(16)
-        for block, cells, domain in ((whole, self.cells, m.d.comb), (rest, left, m.d.sync)):
+        for block, cells in ((whole, self.cells), (rest, left)):
             more = cells > self.block_cells
-            domain += [
+            m.d.sync += [
                 block.more.eq(more), block.left.eq(Mux(more, cells - self.block_cells, 0)),
                 block.last_cell.eq(Mux(more, self.block_cells - 1, cells - 1)),
                 block.single.eq(Mux(more, self.block_cells == 1, cells == 1)),
@@ -64,7 +64,7 @@ class CellIssue(wiring.Component):
 
     Members
     -------
-    start : a product of ``cells`` cells a tile begins.
+    start : a product begins, of as many cells a tile as ``cells`` was in the cycle before.
     tables, last_tile : the present tile's tables stand, and it is its block's last one.
     room : there is a place for the sums of a last tile.
     word, take : a word is there, it is taken.

@@ -28,7 +28,7 @@ class ColumnFeed(wiring.Component):
 
     Members
     -------
-    start : begins a product of ``inputs`` columns and ``cells`` cells a tile.
+    start : begins a product of ``inputs`` columns and ``cells`` cells a tile, as they were in the cycle before.
     act_enable, act_address, act_data : the buffer's read port; data come a cycle later and then hold.
     o : the words; ``mark`` goes with the last one.
 
@@ -87,10 +87,11 @@ class ColumnFeed(wiring.Component):
                 m.d.sync += past.eq(1)
             with m.Else():
                 m.d.sync += [self.act_address.eq(self.act_address + 1), left.eq(left - 1), final.eq(left == 1)]
+        # Of the product that may begin in the next cycle: its last column, and whether its vector is one word.
+        last, one = Signal(16), Signal()
+        m.d.sync += [last.eq(self.inputs - 1), one.eq(self.inputs <= self.lanes)]
         with m.If(self.start):
-            last = (self.inputs - 1)[:16]
-            none = (last >> shift) == 0
-            m.d.sync += [running.eq(1), left.eq(last >> shift), top.eq(last >> shift), final.eq(none), short.eq(none)]
+            m.d.sync += [running.eq(1), left.eq(last >> shift), top.eq(last >> shift), final.eq(one), short.eq(one)]
             for lane in range(self.lanes):
                 m.d.sync += last_keep[lane].eq(last[:shift] >= lane if lane else 1)
         return m

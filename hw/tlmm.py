@@ -64,8 +64,8 @@ class Tlmm(wiring.Component):
     o : Out(stream)
         Sums of ``outputs`` outputs, in order.
     wait_output, wait_word, wait_tables : Out(1)
-        Why there is no cell in this cycle, from the command to the last cell: the queue is full, or else the word is not
-        there, or else the tables (or the tile before, in a block of one or two cells) are not ready.
+        Why there is no cell in this cycle, from the second one of ``busy`` to the last cell: the queue is full, or else the
+        word is not there, or else the tables (or the tile before, in a block of one or two cells) are not ready.
 
     Attributes
     ----------
@@ -122,11 +122,13 @@ class Tlmm(wiring.Component):
                                               tile_words=TRITS * self.groups // self.lanes)
         m.submodules.builder = builder = TableBuilder(lanes=self.lanes, **shape)
         m.submodules.issue = issue = CellIssue(block_cells=self.block_cells)
-        start = Signal()
+        # What follows from a command stands in registers a cycle later, when everything starts.
+        begin, start = Signal(), Signal()
         cells = Value.cast(self.command.p.outputs) >> (self.outputs.bit_length() - 1)
+        m.d.sync += start.eq(begin)
         m.d.comb += [
             self.command.ready.eq(~self.busy),
-            start.eq(self.command.valid & self.command.ready),
+            begin.eq(self.command.valid & self.command.ready),
             feed.start.eq(start),
             feed.inputs.eq(self.command.p.inputs),
             feed.cells.eq(cells),
@@ -146,14 +148,16 @@ class Tlmm(wiring.Component):
         gear, sums, final = self._pipe(m, shape, builder, issue, bank)
         self._queue(m, sums, issue)
 
-        ended = Signal()
+        # The last word's bytes are looked at as long as it takes to see that it was the last one.
+        ended, idle = Signal(), Signal()
+        m.d.sync += idle.eq(~issue.active)
         with m.If(final):
             m.d.sync += ended.eq(1)
-        with m.If(ended & ~issue.active):
+        with m.If(ended & idle):
             m.d.sync += self.busy.eq(0)
         with m.If(gear.illegal):
             m.d.sync += self.illegal.eq(1)
-        with m.If(start):
+        with m.If(begin):
             m.d.sync += [self.busy.eq(1), self.illegal.eq(0), ended.eq(0)]
         return m
 

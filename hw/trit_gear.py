@@ -41,8 +41,7 @@ class TritGear(wiring.Component):
 
     ============  =======================================================================
     Computes      ``lookups``
-    Latency       ``LATENCY`` cycles from the cell's ``phase`` to its ``o``, one less to
-                  ``illegal``
+    Latency       ``LATENCY`` cycles from the cell's ``phase`` to its ``o`` and ``illegal``
     Throughput    one cell per cycle
     Widths        a lookup is a 4-bit address and a sign
     Stall         none; cells may come in any cycles

@@ -20,7 +20,7 @@ _CHUNK = _EXACT // 128
 TURNAROUND = 3
 
 #: Cycles from the command to the first word of columns, and from a cell's lookup sums to its place at the output.
-_FIRST_WORD = 2
+_FIRST_WORD = 3
 _TO_OFFER = 3
 
 
@@ -63,5 +63,5 @@ def cycles(inputs: int, outputs: int, geometry: BeatGeometry, lanes: int) -> int
             older, last = last, first + count - 1
             hold = max(0, TURNAROUND - count)
     empty = -geometry.cells(outputs, inputs) % FRAME_CELLS
-    # The sums pass through adder and queue; illegal bytes of the last word are known two cycles after it.
-    return max(last + GEAR_LATENCY + latency(geometry.groups) + _TO_OFFER, last + empty + 2)
+    # The sums pass through adder and queue; that no word comes any more is known two cycles after the last empty cell.
+    return max(last + GEAR_LATENCY + latency(geometry.groups) + _TO_OFFER, last + empty + 3)

@@ -32,7 +32,7 @@ async def matches(dut, name, traffic):
         await ReadOnly()
         if shown is not None:
             assert int(o.value) == expected[shown], f"word {shown}"
-        before = taken[-2] if len(taken) > 1 else None
+        before = taken[-3] if len(taken) > 2 else None
         assert int(wrong.value) == (before is not None and illegal[before]), f"illegal in cycle {len(taken)}"
         taken.append(at if offer else None)
         shown, at = (at, at + 1) if offer else (shown, at)

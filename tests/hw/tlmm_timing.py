@@ -35,7 +35,8 @@ class EngineTiming:
         self.tile_words = geometry.tile_inputs // lanes
         self.builder = BuilderTiming(self.tile_words // parts, parts)
         self.flight = GEAR_LATENCY + latency(geometry.groups) + 1    # cycles from a cell to the push of its sums
-        self.busy = self.ended = False
+        self.busy = self.ended = self.idle = False
+        self.begun_with: tuple[list[int | None], list[Cell]] | None = None    # words and cells of a command just accepted
         self.words: list[int | None] = []     # addresses still to be read, None for words of zeros; reversed
         self.offered = False                  # a word of columns is on offer
         self.marks: list[bool] = []           # of the tiles fed so far, whether they are the last of a block
@@ -59,7 +60,7 @@ class EngineTiming:
                 cells += [Cell(True, last)] * (count - 1)
                 cells.append(Cell(True, last, True, max(0, TURNAROUND - count), last and place == len(blocks) - 1))
         cells += [Cell()] * (-len(cells) % 5)
-        self.words, self.cells = words[::-1], cells[::-1]
+        self.begun_with = words[::-1], cells[::-1]
         self.busy, self.ended = True, False
 
     def show(self, word: bool) -> dict[str, int]:
@@ -107,8 +108,11 @@ class EngineTiming:
         if ends:
             self.standing[self.built], self.built = True, 1 - self.built
 
-        if self.ended and not (self.cells or cell):
+        if self.ended and self.idle:
             self.busy = False
+        self.idle = not (self.cells or cell)
+        if self.begun_with:
+            (self.words, self.cells), self.begun_with = self.begun_with, None
         pushed = self.coming.pop()
         self.coming.insert(0, cell if cell and cell.useful and cell.last_tile else None)
         self.ended |= pushed is not None and pushed.final

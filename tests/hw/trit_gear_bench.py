@@ -43,7 +43,7 @@ async def matches(dut, name, traffic):
 @cocotb.test()
 @cocotb.parametrize(name=list(SETS))
 async def illegal_bytes_are_told(dut, name):
-    """A cycle before the cell's lookups, and only when the word is taken."""
+    """With the cell's lookups, and only when the word is taken."""
     await start(dut, name)
     pins = {port: getattr(dut, f"{name}__{port}") for port in ("phase", "take", "word", "illegal")}
     edge, count = RisingEdge(getattr(dut, f"{name}_clk")), SETS[name]["word_bytes"]
@@ -59,5 +59,5 @@ async def illegal_bytes_are_told(dut, name):
                 await edge
                 pins["take"].value = 0
             expected = [0] * len(told)
-            expected[TritGear.LATENCY - 1] = int(byte > 242 and take)
+            expected[TritGear.LATENCY] = int(byte > 242 and take)
             assert told == expected, (place, byte, take)
