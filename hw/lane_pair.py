@@ -66,7 +66,7 @@ class LanePair(Kernel):
     ============  =====================================================
     Computes      ``product = operand * factor``; ``side = operand * (turn ? sine : gamma)``;
                   ``y = product + addend``, where OTHER is the other lane's ``side``; ``q`` is ``y`` as an integer
-    Latency       from the operand: ``PRODUCT_LATENCY`` to ``product`` and ``side``, ``LATENCY`` to ``y``, one more to ``q``
+    Latency       from the operand: ``PRODUCT_LATENCY`` to ``product`` and ``side``, ``LATENCY`` to ``y``, two more to ``q``
     Throughput    one per enabled clock
     Widths        float32 patterns; integers of ``sum_bits`` bits in, 16 bits out
     Stall         stands still while ``en`` is low
@@ -88,7 +88,7 @@ class LanePair(Kernel):
     integer : In(signed(sum_bits) x 2)
         Enters ``INTEGER_LATENCY`` before the operand.
     x, y_in, fold : In(32 x 2)
-        Operands. ``x`` is also the addend, then with the product.
+        Operands. ``x`` is also the addend, then a cycle before the product.
     cosine, sine, scale : In(32)
     gamma, factor : In(32 x 2)
     partial : In(32 x 2)
@@ -146,30 +146,37 @@ class LanePair(Kernel):
 
             m.d.comb += [add.a.eq(first.y), add.sub.eq(self.subtract if lane == 0 else 0), self.y[lane].eq(add.y)]
             with m.Switch(self.addend):
-                for kind, value in ((Addend.WHOLE, C(WHOLE, 32)), (Addend.X, self.x[lane]),
+                for kind, value in ((Addend.WHOLE, C(WHOLE, 32)), (Addend.X, register(m, self.x[lane], name=f"x_{lane}_held")),
                                     (Addend.PARTIAL, self.partial[lane]), (Addend.OTHER, self.side[1 - lane])):
                     with m.Case(kind):
                         m.d.comb += add.b.eq(value)
                 with m.Default():
                     m.d.comb += add.b.eq(MINUS_ZERO)
-            m.d.comb += self.q[lane].eq(register(m, self._clamped(m, add.y, name=f"q_{lane}"), name=f"q_{lane}_held"))
+            m.d.comb += self.q[lane].eq(self._clamped(m, add.y, name=f"q_{lane}"))
 
     def _clamped(self, m: Module, total: Value, *, name: str) -> Value:
-        """The integer whose sum with WHOLE is `total`. Beyond 22 bits the sum has another exponent, or a sign."""
+        """In two clocks, the integer whose sum with WHOLE is `total`. Beyond 22 bits the sum has another exponent, or a sign."""
         integer = Cat(total[:22], ~total[22])
-        small, negative, fits = Signal(name=f"{name}_small"), Signal(name=f"{name}_negative"), Signal(name=f"{name}_fits")
-        above = integer[SHORT - 1:LONG - 1]
-        top = integer[LONG - 1:]
-        m.d.comb += [
-            small.eq((total[23:31] == WHOLE_EXPONENT) & ~total[31]),
-            negative.eq(Mux(small, integer[-1], total[31] | (total[23:31] < WHOLE_EXPONENT))),
-            fits.eq(small & (top.all() | ~top.any())
-                    & (self.bits16 | (above.all() & integer[-1]) | ~(above.any() | integer[-1]))),
+        exponent, top = total[23:31], integer[LONG - 1:]
+        held = Signal(data.StructLayout({"integer": LONG, "small": 1, "short": 1, "negative": 1, "invalid": 1}), name=name,
+                      reset_less=True)
+        m.d.sync += [
+            held.integer.eq(Cat(integer[:LONG - 1], integer[-1])),
+            held.small.eq((exponent == WHOLE_EXPONENT) & ~total[31]),
+            held.short.eq(_same(top) & (self.bits16 | _same(integer[SHORT - 1:LONG]))),
+            # As one comparison: with WHOLE's exponent a sum below WHOLE is negative.
+            held.negative.eq(total[31] | (total[22:31] < WHOLE >> 22)),
+            held.invalid.eq(exponent.all()),
         ]
         # An invalid total does not fit, and gives no ones either.
-        clamp = ~(fits | total[23:31].all())
-        ones_low, ones_high = (Signal(name=f"{name}_{part}") for part in ("low", "high"))
-        m.d.comb += [ones_low.eq(clamp & ~negative), ones_high.eq(clamp & (negative ^ self.bits16))]
-        low = (integer[:SHORT - 1] & fits.replicate(SHORT - 1)) | ones_low.replicate(SHORT - 1)
-        high = (integer[SHORT - 1:LONG - 1] & fits.replicate(LONG - SHORT)) | ones_high.replicate(LONG - SHORT)
-        return Cat(low, high, (fits & integer[-1]) | (clamp & negative)).as_signed()
+        fits = held.small & held.short
+        low = ~(fits | held.invalid | held.negative)
+        high = ~(fits | held.invalid | (held.negative ^ ~self.bits16))
+        sign = ~(fits | held.invalid) & held.negative
+        ones = Cat(low.replicate(SHORT - 1), high.replicate(LONG - SHORT), sign)
+        return register(m, (held.integer & fits.replicate(LONG)) | ones, name=f"{name}_held").as_signed()
+
+
+def _same(bits: Value) -> Value:
+    """Whether all of `bits` are the same."""
+    return bits.all() | ~bits.any()

@@ -80,7 +80,7 @@ class VectorLanes(wiring.Component):
     gamma : In(32 x lanes)
         Of a word, the cycle after it enters.
     o_valid, o_y, o_q : Out
-        Results; ``o_q`` is that of QUANT.
+        Results; ``o_q`` is that of QUANT, which has no ``o_y``.
     ended : In(1)
         No further word will enter: NORM adds up what it has.
     amax : Out(32 x rows)
@@ -100,7 +100,7 @@ class VectorLanes(wiring.Component):
     """
 
     LATENCY = {
-        VecMode.NORM: LanePair.PRODUCT_LATENCY + 2, VecMode.QUANT: LanePair.LATENCY + 2,
+        VecMode.NORM: LanePair.PRODUCT_LATENCY + 2, VecMode.QUANT: LanePair.LATENCY + 3,
         **{mode: (GATE if mode in GATED else SUM) + 1 for mode in FROM_SUMS},
     }
 
@@ -137,7 +137,8 @@ class VectorLanes(wiring.Component):
         at[OPERAND - 1] = at[OPERAND - 1] | (self.enter & ~from_sums)
         with m.If(self.en):
             m.d.sync += full.eq(Cat(at[:SUM], at[SUM] & gated, at[SUM + 1:-1]))
-        m.d.comb += self.fetch.eq(Mux(self.mode == VecMode.ADD, at[PRODUCT - 1], at[OPERAND - 1]))
+        # Data come a cycle later; what is added waits in a register for another one, as adders are slow at their inputs.
+        m.d.comb += self.fetch.eq(Mux(self.mode == VecMode.ADD, at[PRODUCT - 2], at[OPERAND - 1]))
 
         product, side, total = (Signal(columns(rows=self.rows, lanes=self.lanes), name=name)
                                 for name in ("product", "side", "total"))
@@ -211,7 +212,10 @@ class VectorLanes(wiring.Component):
         glu = self.glu
         turn, lane = _count(m, at[GATE] & gated, (glu.turns, self.lanes), name="result")
         complete = at[GATE] & (turn == glu.turns - 1) & (lane == self.lanes - 1)
-        m.d.sync += self.o_valid.eq(Mux(norm, at[PRODUCT], Mux(gated, complete, at[SUM])) & self.en)
+        # An integer is made of the number that is looked at for the largest.
+        there, seen = Signal(), Signal()
+        m.d.comb += there.eq(Mux(norm, at[PRODUCT], Mux(gated, complete, at[SUM])) & self.en)
+        m.d.sync += [seen.eq(there), self.o_valid.eq(Mux(self.mode == VecMode.QUANT, seen, there))]
         y = Signal.like(self.o_y, name="y", reset_less=True)
         m.d.comb += self.o_y.eq(y)
         for n in range(self.lanes):
@@ -221,7 +225,7 @@ class VectorLanes(wiring.Component):
 
         m.submodules.largest = largest = self.largest
         m.d.comb += [
-            largest.clear.eq(self.clear), largest.track.eq(self.mode.matches(*TRACKED)), largest.valid.eq(self.o_valid),
+            largest.clear.eq(self.clear), largest.track.eq(self.mode.matches(*TRACKED)), largest.valid.eq(seen),
             largest.word.eq(self.o_y), self.amax.eq(largest.amax),
         ]
         # The sum is final long after the last result has been looked at.

@@ -100,7 +100,11 @@ class PartialSums(wiring.Component):
             target.valid.eq(lower.valid | self.add),
             target.slot.eq(Mux(self.add, slot, lower.slot)),
         ]
-        done = delay(m, target, name="done", cycles=READ + FloatAdd.LATENCY)
+        coming = delay(m, target, name="coming", cycles=READ + FloatAdd.LATENCY - 1)
+        done = delay(m, coming, name="done")
+        # A halving's last slot is asked for, in an odd cycle; its last sum is done. `last` stands still for long before both.
+        asked, halved = Signal(), Signal()
+        m.d.sync += [asked.eq(slot == last), halved.eq(coming.valid & (coming.slot == last))]
         m.d.sync += read.addr.eq(Mux(issued.valid, slot | step, target.slot))
         m.d.comb += [
             write.addr.eq(done.slot), write.data.eq(self.total), write.en.eq(done.valid),
@@ -128,10 +132,10 @@ class PartialSums(wiring.Component):
             m.d.sync += odd.eq(~odd)
             with m.If(odd):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If(slot == last):
+                with m.If(asked):
                     m.d.sync += [slot.eq(0), folding.eq(0), busy.eq(1)]
         with m.Elif(busy):
-            with m.If(done.valid & (done.slot == last)):
+            with m.If(halved):
                 m.d.sync += [half.eq(half >> 1), last.eq(last >> 1), busy.eq(0), folding.eq(half != 1), odd.eq(0)]
         with m.Elif(self.add):
             m.d.sync += slot.eq(slot + 1)
