@@ -162,17 +162,15 @@ class Datapath(wiring.Component):
                      self._kv_store.kv_base.eq(self.kv_base), self._kv_fetch.base.eq(self.kv_base)]
 
     def _stream_routes(self, m: Module) -> None:
-        """Words of the weight stream to whoever takes them: the engine while it has a matrix, else the head or a norm."""
+        """Words of the weight stream to whoever takes them, the engine, the head or a norm.
+
+        Each takes words only while it runs, and the sequencer has one of them run at a time, so that nothing has to choose.
+        """
         words = self._ports.weights
         wiring.connect(m, self._sequencer.stream_request, self._ports.weights_request)
         users = (self._tlmm.weights, self._head.weights, self._vector.weights)
-        m.d.comb += [user.payload.eq(words.payload) for user in users]
-        with m.If(self._tlmm.busy):
-            m.d.comb += [users[0].valid.eq(words.valid), words.ready.eq(users[0].ready)]
-        with m.Elif(self._running(Op.HEAD)):
-            m.d.comb += [users[1].valid.eq(words.valid), words.ready.eq(users[1].ready)]
-        with m.Elif(self._running(Op.VEC)):
-            m.d.comb += [users[2].valid.eq(words.valid), words.ready.eq(users[2].ready)]
+        m.d.comb += [words.ready.eq(Cat(user.ready for user in users).any()),
+                     *(user.payload.eq(words.payload) for user in users), *(user.valid.eq(words.valid) for user in users)]
 
     def _read_routes(self, m: Module) -> None:
         mux, sequencer = self._mux, self._sequencer
