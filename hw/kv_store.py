@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.axi_burst import REQUEST
 from terntable.hw.row_table import row_record
 from terntable.hw.shapes import integers, per_row
+from terntable.hw.short_queue import ShortQueue
 
 __all__ = ["KvStore"]
 
@@ -75,11 +75,12 @@ class KvStore(wiring.Component):
         plane, is_value, is_scale = Signal(range(planes)), Signal(), Signal()
         doubled, step = Signal(), Signal(range(max(self.rows + 2, 5)))  # doubled: a slot's scales take two beats of the port
         m.d.sync += last_row.eq(self.count - 1)
-        stepping, stepped, last_step = Signal(), Signal(), Signal()    # step goes on, or starts anew; four scales are read
+        stepping, stepped = Signal(), Signal()                         # step goes on, or starts anew
+        last_step, last_check = Signal(), Signal()                     # four scales are read, all slots compared
         with m.If(stepped):
-            m.d.sync += [step.eq(0), last_step.eq(0)]
+            m.d.sync += [step.eq(0), last_step.eq(0), last_check.eq(0)]
         with m.Elif(stepping):
-            m.d.sync += [step.eq(step + 1), last_step.eq(step == 3)]
+            m.d.sync += [step.eq(step + 1), last_step.eq(step == 3), last_check.eq(step == self.rows)]
         m.d.comb += [
             columns.eq(Mux(command.pack == 2, command.head_dim << 1, command.head_dim)),
             doubled.eq((command.pack == 2) & (self.port_bytes < 16)), self.scale_slot.eq(self.first_slot + step),
@@ -88,18 +89,17 @@ class KvStore(wiring.Component):
         ]
 
         slot, from_token, place = Signal(32), Signal(), Signal(64)
-        token, size = Signal(32), Signal(16)
+        token = Signal(32)
         with m.Switch(row):
             for index in range(self.rows):
                 with m.Case(index):
                     m.d.comb += [token.eq(self.table[index].token), slot.eq(self.table[index].slot)]
         m.d.comb += [
-            size.eq(Mux(command.move, command.head_dim, Mux(is_scale, Mux(doubled, 16, self.port_bytes), self.beat_bytes))),
-            place.eq(base + self._bytes(Mux(from_token, token, slot), size)),
+            place.eq(base + self._bytes(m, Mux(from_token, token, slot), command, is_scale, doubled)),
         ]
 
         # A step reads a word of a buffer, a cycle later it is queued: there is room for all that was read.
-        m.submodules.queue = queue = SyncFIFO(width=8 * self.port_bytes, depth=self.QUEUE)
+        m.submodules.queue = queue = ShortQueue(shape=8 * self.port_bytes, depth=self.QUEUE)
         room, reading, copying, fed = Signal(range(self.QUEUE + 1), init=self.QUEUE), Signal(), Signal(), Signal()
         issue, gone, roomy = Signal(), Signal(), Signal(init=1)    # roomy: room is not 0
         word = Signal(range(planes * parts))
@@ -109,34 +109,49 @@ class KvStore(wiring.Component):
             for index in range(self.rows):
                 with m.Case(index):
                     m.d.comb += [vector.eq(Cat(self.read_data[index])), scale.eq(self.scale_data[index])]
+        # The last part of a beat or entry, the last of a move's item, the last row: registers, as much depends on them.
+        last_part, last_left, at_last_row, top_part = Signal(), Signal(), Signal(), Mux(is_scale, doubled, parts - 1)
+        stored, copied, onward, anew = Signal(), Signal(), Signal(), Signal()       # a row's last beat is issued; what `row` does
         entry = Mux(shown.part, pair[64:], Mux(command.pack == 2, pair, pair[:64]))
         moved = self.i.payload.word_select(part, 8 * self.port_bytes) if parts > 1 else self.i.payload
         m.d.comb += [
             issue.eq((reading | copying & self.i.valid) & roomy), gone.eq(self.o.valid & self.o.ready),
+            stored.eq(reading & roomy & last_part), copied.eq(copying & self.i.valid & roomy & last_left),
             word.eq(Cat(part[:beat_bits - port_bits], plane)), self.read_word.eq(word), self.value.eq(is_value),
-            queue.w_en.eq(fed | (issue & copying)),
-            queue.w_data.eq(Mux(command.move, moved, Mux(is_scale, entry, Mux(shown.blank, 0, vector)))),
-            self.o.valid.eq(queue.r_rdy), self.o.payload.eq(queue.r_data), queue.r_en.eq(self.o.ready),
+            queue.i.valid.eq(fed | (issue & copying)),
+            queue.i.p.eq(Mux(command.move, moved, Mux(is_scale, entry, Mux(shown.blank, 0, vector)))),
         ]
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
         m.d.sync += [
             room.eq(room - issue + gone), roomy.eq(gone | ~((room == 0) | (room == 1) & issue)),
             fed.eq(issue & reading), shown.row.eq(row), shown.part.eq(part), shown.blank.eq(word >= filled),
         ]
 
+        m.d.sync += at_last_row.eq(Mux(stored, row + 1, row) == last_row)
+        with m.If(issue):
+            m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), last_part.eq(Mux(last_part, top_part == 0, part + 1 == top_part))]
+        with m.If(stored):
+            m.d.sync += reading.eq(~(is_scale | at_last_row))
+        with m.If(copied):
+            m.d.sync += copying.eq(0)
+        with m.If(anew | (stored & at_last_row)):
+            m.d.sync += row.eq(0)
+        with m.Elif(onward | stored | copied):
+            m.d.sync += row.eq(row + 1)
         for n in range(4):
             with m.If(step == n + 1):
                 m.d.sync += pair.word_select(n, 32).eq(scale)
 
         expected, held, compared, wrong = Signal(32), Signal(32), Signal(), Signal()
         left = Signal(range(max(2, parts + 1, 16 // self.port_bytes + 1)))           # beats of the port, of a move
-        # The beat's last part, its item's last: registers, as the beat's `ready` is made of them.
-        last_part, last_left = Signal(), Signal()
+        with m.If(compared & (held != expected)):
+            m.d.sync += wrong.eq(1)
         m.d.comb += self.i.ready.eq(copying & roomy & (last_left | last_part))
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
-                m.d.sync += [signal.eq(0) for signal in (row, part, plane, is_value, is_scale, compared, wrong)]
-                m.d.comb += stepped.eq(1)
+                m.d.sync += [signal.eq(0) for signal in (part, plane, is_value, is_scale, compared, wrong)]
+                m.d.comb += [stepped.eq(1), anew.eq(1)]
                 with m.If(self.command.valid):
                     m.d.sync += command.eq(self.command.payload)
                     m.next = "SIZES"
@@ -148,14 +163,11 @@ class KvStore(wiring.Component):
                     m.next = "SOURCE"
             with m.State("CHECK"):
                 # Row `step`'s slot is compared a cycle later.
-                m.d.comb += stepping.eq(1)
-                m.d.sync += [row.eq(row + 1), held.eq(slot), expected.eq(Mux(step == 1, held, expected) + 1),
+                m.d.comb += [stepping.eq(1), onward.eq(1)]
+                m.d.sync += [held.eq(slot), expected.eq(Mux(step == 1, held, expected) + 1),
                              compared.eq((step != 0) & (step < self.count))]
-                with m.If(compared & (held != expected)):
-                    m.d.sync += wrong.eq(1)
-                with m.If(step == self.rows + 1):
-                    m.d.comb += [self.bad_row.eq(wrong), stepped.eq(1)]
-                    m.d.sync += row.eq(0)
+                with m.If(last_check):
+                    m.d.comb += [self.bad_row.eq(wrong), stepped.eq(1), anew.eq(1)]
                     m.next = "TARGET"
             with m.State("SOURCE"):
                 m.d.comb += from_token.eq(1)
@@ -172,6 +184,7 @@ class KvStore(wiring.Component):
                     self.write_request.payload.beats.eq(
                         Mux(is_scale, Mux(doubled, self.count << 1, self.count), self.count << (beat_bits - port_bits))),
                 ]
+                m.d.sync += last_part.eq(top_part == 0)
                 with m.If(self.write_request.ready):
                     m.d.sync += reading.eq(~is_scale)
                     m.next = "BEATS"
@@ -184,16 +197,11 @@ class KvStore(wiring.Component):
                     m.d.sync += reading.eq(1)
                     m.next = "BEATS"
             with m.State("BEATS"):
-                with m.If(issue):
-                    m.d.sync += part.eq(part + 1)
-                    with m.If(part == Mux(is_scale, doubled, parts - 1)):
-                        m.d.sync += [part.eq(0), row.eq(row + 1)]
-                        with m.If(is_scale):
-                            m.d.sync += reading.eq(0)
-                            m.next = "SCALES"
-                        with m.If(row == last_row):
-                            m.d.sync += [row.eq(0), reading.eq(0)]
-                            m.next = "NEXT"
+                with m.If(stored):
+                    with m.If(is_scale):
+                        m.next = "SCALES"
+                    with m.If(at_last_row):
+                        m.next = "NEXT"
             with m.State("NEXT"):
                 m.d.sync += [base.eq(base + command.stride), plane.eq(plane + 1)]
                 with m.If(plane == last_plane):
@@ -215,11 +223,9 @@ class KvStore(wiring.Component):
                     m.next = "COPY"
             with m.State("COPY"):
                 with m.If(issue):
-                    m.d.sync += [part.eq(Mux(last_part, 0, part + 1)), left.eq(left - 1), last_left.eq(left == 2),
-                                 last_part.eq(Mux(last_part, parts == 1, part == parts - 2))]
-                    with m.If(last_left):
-                        m.d.sync += [part.eq(0), row.eq(row + 1), copying.eq(0)]
-                        m.next = "ACKNOWLEDGE"
+                    m.d.sync += [left.eq(left - 1), last_left.eq(left == 2)]
+                with m.If(copied):
+                    m.next = "ACKNOWLEDGE"
             with m.State("ACKNOWLEDGE"):
                 with m.If(self.write_idle):
                     m.d.comb += self.done.eq(1)
@@ -229,9 +235,12 @@ class KvStore(wiring.Component):
                         m.next = "SOURCE"
         return m
 
-    def _bytes(self, slot: Value, size: Value) -> Value:
-        """`slot` x `size`, which is a wide beat or the scales of one head or two."""
+    def _bytes(self, m: Module, slot: Value, command: Value, is_scale: Value, doubled: Value) -> Value:
+        """`slot` x the bytes of a slot: a wide beat or the scales of one head or two. A command says a cycle before which."""
         offset: ValueLike = 0
-        for step in {self.beat_bytes, max(8, self.port_bytes), max(16, self.port_bytes)}:
-            offset |= Mux(size == step, slot << (step.bit_length() - 1), 0)
+        stored = Mux(is_scale, Mux(doubled, 16, self.port_bytes), self.beat_bytes)
+        for size in sorted({self.beat_bytes, max(8, self.port_bytes), max(16, self.port_bytes)}):
+            moved = Signal(name=f"moves_{size}")
+            m.d.sync += moved.eq(command.head_dim == size)
+            offset |= Mux(Mux(command.move, moved, stored == size), slot << (size.bit_length() - 1), 0)
         return Value.cast(offset)

@@ -60,6 +60,7 @@ NO_TWIN = {
     "row_table": "stores",
     "sequencer": "runs descriptors; the twin of the whole machine is models/golden/machine.py",
     "shapes": "names layouts",
+    "short_queue": "stores",
     "shortlist_feed": "moves",
     "stripe_port": "moves",
     "striped_read": "moves",
