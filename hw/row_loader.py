@@ -100,8 +100,8 @@ class RowLoader(wiring.Component):
 
         # The row's last word, the beat's last part: registers, as the beat's `ready` is made of them.
         word, last_word, last_part, taking, picked = Signal(16), Signal(), Signal(), Signal(), Signal(self.rows)
-        unused = Signal(self.rows)
-        m.d.sync += unused.eq(Cat(self.count <= number for number in range(self.rows)))
+        before_last, unused = Signal(16), Signal(self.rows)
+        m.d.sync += [before_last.eq(words - 2), unused.eq(Cat(self.count <= number for number in range(self.rows)))]
         part, parts = Signal(range(self.beat_bytes)), self.beat_bytes // (4 * self.lanes)      # binary32 words of a beat
         clearing, top_part = Signal(), Mux(wide, parts - 1, 2 * parts - 1)
         self._write(m, part, wide, word, picked, clearing)
@@ -129,7 +129,7 @@ class RowLoader(wiring.Component):
                 with m.If(self.i.valid):
                     m.d.comb += picked.eq(1 << row)
                     m.d.sync += [
-                        word.eq(word + 1), last_word.eq(word == words - 2), part.eq(Mux(last_part, 0, part + 1)),
+                        word.eq(word + 1), last_word.eq(word == before_last), part.eq(Mux(last_part, 0, part + 1)),
                         last_part.eq(Mux(last_part, top_part == 0, part + 1 == top_part)),
                     ]
                     with m.If(last_word):
@@ -137,7 +137,7 @@ class RowLoader(wiring.Component):
                         m.next = "NEXT"
             with m.State("CLEAR"):
                 m.d.comb += picked.eq(unused)
-                m.d.sync += [word.eq(word + 1), last_word.eq(word == words - 2)]
+                m.d.sync += [word.eq(word + 1), last_word.eq(word == before_last)]
                 with m.If(last_word):
                     m.next = "LAST"
             with m.State("NEXT"):
