@@ -1,6 +1,6 @@
 """The read side of memory: the weight stream with its prefetch ring, and all other reads, over the same ports."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,9 +67,12 @@ class MemoryPorts(wiring.Component):
             wiring.connect(m, wiring.flipped(outer), inner)
         for inner, outer in ((stream_read.o, self.weights), (other.o, self.data)):
             wiring.connect(m, inner, wiring.flipped(outer))
+        # Much depends on an abort, which may come a cycle later.
+        aborting = Signal()
+        m.d.sync += aborting.eq(self.abort)
         m.d.comb += [
             self.stream_beats.eq(stream_read.beats), self.data_beats.eq(other.beats), self.ring_full.eq(stream_read.starved),
             self.idle.eq(stream_read.idle & other.idle), self.error.eq(stream_read.error | other.error),
-            stream_read.abort.eq(self.abort), other.abort.eq(self.abort),
+            stream_read.abort.eq(aborting), other.abort.eq(aborting),
         ]
         return m

@@ -1,13 +1,13 @@
 """One port of a striped read: asks for pieces, gathers their narrow beats into wide ones."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from terntable.hw.axi import AXI_BURST_INCR, OKAY, ReadPort
+from terntable.hw.short_queue import ShortQueue
 
 __all__ = ["StripePort", "piece_layout"]
 
@@ -74,8 +74,7 @@ class StripePort(wiring.Component):
         low, several = exact_log2(self.gather * self.port_bytes), exact_log2(self.gather)
         long = exact_log2(self.burst_beats) - several
         # A piece waits to be asked for in one queue and for its beats in the other, which has room only if both have.
-        asks = SyncFIFO(width=64 - low + long, depth=self.queue)
-        m.submodules.asks = ResetInserter(self.drop)(asks)
+        m.submodules.asks = asks = ShortQueue(shape=64 - low + long, depth=self.queue)
         m.submodules.places = places = Memory(shape=len(piece.p.place), depth=self.queue, init=[],
                                               attrs={"ram_style": "distributed"})
         put, get = places.write_port(), places.read_port(domain="comb")
@@ -84,7 +83,7 @@ class StripePort(wiring.Component):
         accept = piece.valid
         m.d.comb += [
             piece.ready.eq((level != self.queue) & ~self.drop), ended.eq(bus.rvalid & bus.rlast),
-            asks.w_en.eq(accept), asks.w_data.eq(Cat(piece.p.address[low:], piece.p.length[:long])),
+            asks.i.valid.eq(accept), asks.i.p.eq(Cat(piece.p.address[low:], piece.p.length[:long])), asks.clear.eq(self.drop),
             put.en.eq(accept), put.data.eq(piece.p.place),
         ]
         # The last beat of a piece comes late in its cycle, so that it decides on little.
@@ -96,27 +95,28 @@ class StripePort(wiring.Component):
         with m.If(self.drop):
             m.d.sync += [signal.eq(0) for signal in (level, put.addr, get.addr)]
 
-        flying = Signal(range(self.outstanding + 1))
-        issue, beat = Signal(), Signal()
+        flying, crowded = Signal(range(self.outstanding + 1)), Signal()     # crowded: there are as many as may be
+        may_issue, issue, beat, landed = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            issue.eq(asks.r_rdy & (~bus.arvalid | bus.arready) & (flying != self.outstanding) & ~self.drop),
-            asks.r_en.eq(issue),
+            may_issue.eq((~bus.arvalid | bus.arready) & ~crowded & ~self.drop),
+            asks.o.ready.eq(may_issue), issue.eq(may_issue & asks.o.valid),
             bus.arsize.eq(exact_log2(self.port_bytes)),
             bus.arburst.eq(AXI_BURST_INCR),
             bus.arcache.eq(0b0011),                     # normal memory, may be merged on the way, not cached
             bus.rready.eq(1),
-            beat.eq(bus.rvalid),
+            beat.eq(bus.rvalid), landed.eq(beat & bus.rlast),
             self.flying.eq(flying != 0),
             self.error.eq(beat & (bus.rresp != OKAY)),
         ]
-        m.d.sync += flying.eq(flying + issue - (beat & bus.rlast))
+        with m.If(issue != landed):
+            m.d.sync += [flying.eq(flying + Mux(landed, -1, 1)), crowded.eq(~landed & (flying == self.outstanding - 1))]
         with m.If(bus.arready):
             m.d.sync += bus.arvalid.eq(0)
         with m.If(issue):
             m.d.sync += [
                 bus.arvalid.eq(1),
-                bus.araddr.eq(Cat(Const(0, low), asks.r_data[:64 - low])),
-                bus.arlen.eq(Cat(Const(self.gather - 1, several), asks.r_data[64 - low:])),
+                bus.araddr.eq(Cat(Const(0, low), asks.o.p[:64 - low])),
+                bus.arlen.eq(Cat(Const(self.gather - 1, several), asks.o.p[64 - low:])),
             ]
         self._gather(m, get.data, beat)
         return m

@@ -1,13 +1,13 @@
 """Linear reads of a memory whose stripes belong to several AXI4 ports in turn."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from terntable.hw.axi import ReadPort, check_bus
 from terntable.hw.axi_burst import REQUEST, BurstSplitter
+from terntable.hw.short_queue import ShortQueue
 from terntable.hw.stripe_port import StripePort
 from terntable.hw.word_ring import WordRing
 
@@ -98,7 +98,7 @@ class StripedRead(wiring.Component):
         self.word_beats, self.depth, self.outstanding, self.queue, self.style = word_beats, depth, outstanding, queue, style
         self.burst_words = burst_words
         self.word_bytes = ports * port_bytes * word_beats
-        self._order = SyncFIFO(width=max(1, exact_log2(ports * burst_words)), depth=ports * queue)
+        self._order = ShortQueue(shape=max(1, exact_log2(ports * burst_words)), depth=ports * queue)
         self._ring = WordRing(width=8 * self.word_bytes, parts=word_beats, depth=depth, style=style)
         super().__init__({
             "request": In(stream.Signature(REQUEST)), "o": Out(stream.Signature(unsigned(8 * self.word_bytes))),
@@ -115,7 +115,7 @@ class StripedRead(wiring.Component):
                             depth=self.depth, queue=self.queue, outstanding=self.outstanding) for _ in range(self.ports)]
         m.submodules.ring, m.submodules.splitter = ring, splitter
         # In order of place: the port that reads each burst, and its words but one.
-        m.submodules.order = ResetInserter(drop)(self._order)
+        m.submodules.order = self._order
         for number, part in enumerate(parts):
             m.submodules[f"port{number}"] = part
             wiring.connect(m, part.bus, wiring.flipped(self.buses[number]))
@@ -125,6 +125,7 @@ class StripedRead(wiring.Component):
             drop.eq(self.abort | dropping),
             flying.eq(Cat(part.flying for part in parts).any()),
             *(part.drop.eq(drop) for part in parts), splitter.drop.eq(drop), ring.clear.eq(drop),
+            self._order.clear.eq(drop),
             self.level.eq(ring.level),
             self.beats.eq(Cat(bus.rvalid for bus in self.buses)),
         ]
@@ -152,7 +153,7 @@ class StripedRead(wiring.Component):
             go.eq(able & ~drop),
             given.eq(Mux(go, words - 1, ~0)),
             splitter.o.ready.eq(go),
-            self._order.w_en.eq(go), self._order.w_data.eq(Cat(port, (words - 1)[:exact_log2(self.burst_words)])),
+            self._order.i.valid.eq(go), self._order.i.p.eq(Cat(port, (words - 1)[:exact_log2(self.burst_words)])),
             self.starved.eq(waits & ~room),
         ]
         for number, part in enumerate(parts):
@@ -161,7 +162,7 @@ class StripedRead(wiring.Component):
                 part.piece.valid.eq(go & chosen[number]),
                 part.piece.p.address.eq(burst.address), part.piece.p.length.eq(burst.length), part.piece.p.place.eq(place),
             ]
-        m.d.sync += able.eq(waits & ~go & room & (ready & chosen).any() & self._order.w_rdy)
+        m.d.sync += able.eq(waits & ~go & room & (ready & chosen).any() & self._order.i.ready)
         # free - words + read, or free + read, in one adder: -words is the opposite of words - 1, and `read` is carried in.
         m.d.sync += free.eq((Cat(Const(1, 1), free) + Cat(self._ring.read, ~given))[1:])
         with m.If(go):
@@ -192,27 +193,28 @@ class StripedRead(wiring.Component):
         """Hand over the words that are complete in order of place; the result says that some are missing."""
         order, waits = self._order, Signal()
         port, left, final = Signal(self.ports), Signal(range(max(2, self.burst_words))), Signal()    # final: left is 0
-        here, arrived, done = Signal(self.ports), Signal(), Signal()
+        number, here = Signal(range(max(2, self.ports))), Signal(self.ports)      # number: of `port`
+        arrived, done = Signal(), Signal()
         m.d.comb += [
-            arrived.eq(waits & (here & port).any()),
+            arrived.eq(waits & here.bit_select(number, 1)),
             done.eq(arrived & final),
-            order.r_en.eq(~waits | done),
+            order.o.ready.eq(~waits | done),
             self._ring.arrived.eq(arrived),
         ]
         with m.If(arrived):
             m.d.sync += [left.eq(left - 1), final.eq(left == 1)]
-        with m.If(order.r_en):
+        with m.If(order.o.ready):
             many = exact_log2(self.ports)
-            m.d.sync += [waits.eq(order.r_rdy), port.eq(Const(1, self.ports) << order.r_data[:many]),
-                         left.eq(order.r_data[many:]), final.eq(order.r_data[many:] == 0)]
+            m.d.sync += [waits.eq(order.o.valid), port.eq(Const(1, self.ports) << order.o.p[:many]), number.eq(order.o.p[:many]),
+                         left.eq(order.o.p[many:]), final.eq(order.o.p[many:] == 0)]
         with m.If(drop):
             m.d.sync += waits.eq(0)
-        for number in range(self.ports):
-            words, leaves = Signal(range(self.depth + 1), name=f"words{number}"), arrived & port[number]
-            some, one = Signal(name=f"some{number}"), Signal(name=f"one{number}")    # of `words`: it is not 0, it is 1
-            m.d.comb += here[number].eq(some)
-            with m.If(written[number] != leaves):
+        for n in range(self.ports):
+            words, leaves = Signal(range(self.depth + 1), name=f"words{n}"), arrived & port[n]
+            some, one = Signal(name=f"some{n}"), Signal(name=f"one{n}")    # of `words`: it is not 0, it is 1
+            m.d.comb += here[n].eq(some)
+            with m.If(written[n] != leaves):
                 m.d.sync += [words.eq(words + Mux(leaves, -1, 1)), some.eq(~(leaves & one)), one.eq(Mux(leaves, words == 2, ~some))]
             with m.If(drop):
                 m.d.sync += [words.eq(0), some.eq(0), one.eq(0)]
-        return waits | order.r_rdy
+        return waits | order.o.valid
