@@ -126,7 +126,12 @@ def align(m: Module, significand: Value, distance: Value, *, places: int, name: 
     else:
         value = Cat(C(0, 1 - excess), significand)
     low = len(distance) // 2
-    value = shift_right_sticky(m, value, Cat(C(0, low), distance[low:]), name=f"{name}_far")
+    far, unit = distance[low:], 1 << low
+    # What falls off is gathered beside the shift, from all places at once.
+    lost = Cat(value[n * unit:(n + 1) * unit].any() & (far > n) for n in range(min(-(-width // unit), (1 << len(far)) - 1))).any()
+    shifted = Signal(width, name=f"{name}_far")
+    m.d.comb += shifted.eq(value >> (far << low))
+    value = Cat(shifted[0] | lost, shifted[1:])
     value, distance = register(m, value, name=f"{name}_first"), register(m, distance[:low], name=f"{name}_left")
     return register(m, shift_right_sticky(m, value, distance, name=f"{name}_near"), name=name)
 
