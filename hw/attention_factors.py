@@ -87,6 +87,7 @@ class AttentionFactors(wiring.Component):
         rows = self.sizes.rows
         phase, second, inverting = Signal(Phase), Signal(), Signal()
         known, clocks, row = Signal(2), Signal(range(AttentionConvert.FLOAT + 1)), Signal(range(max(2, rows)))
+        converted = Signal()  # `clocks` are all that it takes
         sums = Signal(self.sizes.floats, reset_less=True)
         launching, last_row = phase == Phase.LAUNCH, row == rows - 1
         summing = Signal()    # phase is SUM
@@ -105,15 +106,15 @@ class AttentionFactors(wiring.Component):
                 with m.If(Mux(second, known[1], known[0]) & ~self.inverted):
                     m.d.sync += phase.eq(Phase.LAUNCH)
             with m.Case(Phase.SUM):
-                m.d.sync += [inverting.eq(0), clocks.eq(0)]
+                m.d.sync += [inverting.eq(0), clocks.eq(0), converted.eq(0)]
                 with m.If(self.convert):
                     m.d.sync += [phase.eq(Phase.FLOAT), summing.eq(0), self.waiting.eq(0)]
             with m.Case(Phase.FLOAT):
                 with m.If(self.en):
-                    m.d.sync += clocks.eq(clocks + 1)
+                    m.d.sync += [clocks.eq(clocks + 1), converted.eq(clocks == AttentionConvert.FLOAT - 1)]
                 with m.If(clocks == AttentionConvert.FLOAT - 1):
                     m.d.sync += sums.eq(self.floats)
-                with m.If(clocks == AttentionConvert.FLOAT):
+                with m.If(converted):
                     m.d.sync += phase.eq(Phase.LAUNCH)
             with m.Case(Phase.LAUNCH):
                 m.d.sync += row.eq(row + 1)

@@ -79,43 +79,46 @@ class AttentionPlanes(wiring.Component):
         sizes, job, step = self.sizes, self.job, self.step
         # One of these says where a command is. In `closing` the second head's scores are finished without a plane.
         scaling, keys, closing, values, emptying = Signal(), Signal(), Signal(), Signal(), Signal()
-        running, passing = Signal(), Signal()                # beats are taken; the closing pass goes on
-        slot, plane, at_last = Signal(sizes.slot), Signal(range(sizes.planes + 1)), Signal()
-        taken, ended, last_place = Signal(), Signal(), Signal()
+        # Beats of keys, of values are taken; the closing pass goes on.
+        keying, valuing, passing, running = Signal(), Signal(), Signal(), Signal()
+        slot, plane, at_last, only = Signal(sizes.slot), Signal(range(sizes.planes + 1)), Signal(), Signal()    # only: one slot
+        taken, keyed, valued, last_key, at_key = Signal(), Signal(), Signal(), Signal(), Signal()    # at_key: keying & at_last
+        last_scale, before_last_scale, last_place, emptied = Signal(), Signal.like(job.last_scale_beat), Signal(), Signal()
         # What `plane` is stands in registers, that move with it.
-        turn, past_turn, last_plane, onward, anew = Signal(), Signal(), Signal(), Signal(), Signal()
-        after = plane + 1
-        with m.If(anew):
-            m.d.sync += [plane.eq(0), turn.eq(job.turn == 0), past_turn.eq(0), last_plane.eq(job.last_plane == 0)]
-        with m.Elif(onward):
+        turn, past_turn, last_plane = Signal(), Signal(), Signal()
+        after = Signal.like(plane)
+        m.d.comb += after.eq(Mux(self.start | (keying & last_plane), 0, plane + 1))
+        with m.If(self.start | keyed | emptied):
             m.d.sync += [plane.eq(after), turn.eq(after == job.turn), past_turn.eq(after > job.turn),
                          last_plane.eq(after == job.last_plane)]
-        m.d.comb += [anew.eq(self.start | (keys & ended & last_plane)),
-                     onward.eq((keys & ended) | (self.unload & last_place))]
+        # A beat's `valid` comes late in its cycle, so that the rest of each condition is made beside it.
         m.d.comb += [
+            running.eq(keying | valuing),
+            keyed.eq(self.kv_valid & at_key), valued.eq(self.kv_valid & (valuing & at_last)),
+            last_key.eq(self.kv_valid & (at_key & last_plane)),
+            emptied.eq(self.unload & last_place),
             self.idle.eq(~(scaling | keys | closing | values | emptying)),
             self.kv_ready.eq(scaling | running),
-            taken.eq(running & self.kv_valid | passing),
-            ended.eq(taken & at_last),
+            taken.eq(self.kv_valid & running | passing),
             self.scale_write.eq(scaling & self.kv_valid),
         ]
+        m.d.sync += [only.eq(job.last == 0), before_last_scale.eq(job.last_scale_beat - 1)]
         with m.If(taken):
-            m.d.sync += [slot.eq(slot + 1), at_last.eq(slot == job.before_last)]
-        with m.If(ended):
-            m.d.sync += [running.eq(0), passing.eq(0), slot.eq(0)]
-        with m.If(ended | self.idle):
-            m.d.sync += at_last.eq(job.last == 0)
+            m.d.sync += slot.eq((slot + 1)[:len(slot)] & (~at_last).replicate(len(slot)))
+        with m.If(taken | scaling):
+            m.d.sync += at_last.eq(Mux(at_last | scaling, only, slot == job.before_last))
+        with m.If(self.swap | (keying & self.kv_valid)):
+            m.d.sync += at_key.eq(Mux(self.swap, only, (slot == job.before_last) & ~at_key))
 
         # Key planes: `plane` is the one that streams, `begun` counts those that were swapped in.
         begun = Signal(range(sizes.planes + 1))
         # Queries that were loaded while a plane waited for its beats would let the next one follow at once.
-        few, recent = Signal(), Signal(self.spacing - 2)
-        m.d.sync += [few.eq(job.last < self.spacing - 1), recent.eq(Cat(keys & ended, recent))]
-        pausing = few & recent.any()
+        few, pausing, recent = Signal(), Signal(), Signal(self.spacing - 3)
+        m.d.sync += [few.eq(job.last < self.spacing - 1), recent.eq(Cat(keyed, recent)), pausing.eq(few & (keyed | recent.any()))]
         m.d.comb += [
             self.more.eq(begun != job.last_plane),
-            self.swap.eq(keys & self.loaded & Mux(running, self.kv_valid & at_last & ~few, ~pausing)),
-            step.valid.eq(keys & running & self.kv_valid | passing),
+            self.swap.eq(self.kv_valid & (at_key & ~few & self.loaded) | (keys & ~keying & ~pausing & self.loaded)),
+            step.valid.eq(keying & self.kv_valid | passing),
             step.slot.eq(slot),
             step.first.eq(slot == 0),
             step.last.eq(at_last),
@@ -133,41 +136,44 @@ class AttentionPlanes(wiring.Component):
         m.d.comb += [
             self.lower.eq(past_turn),
             self.upper.eq(job.paired & (turn | past_turn)),
-            prime.eq(values & ~running & (self.weighed[0] | self.lower) & (self.weighed[1] | ~self.upper)),
-            self.value.eq(values & running & self.kv_valid),
+            prime.eq(values & ~valuing & (self.weighed[0] | self.lower) & (self.weighed[1] | ~self.upper)),
+            self.value.eq(valuing & self.kv_valid),
             self.value_first.eq(slot == 0),
             self.weight_read.eq(prime | self.value),
-            self.weight_slot.eq(Mux(running, slot + 1, 0)),
+            self.weight_slot.eq(Mux(valuing, slot + 1, 0)),
         ]
 
         # The accumulators, a word at a time; those behind the last column are only emptied.
         gap, place, left = Signal(range(self.unload_gap)), Signal(range(sizes.words)), Signal.like(job.all_words)
-        settled = Signal()
-        m.d.comb += self.unload.eq(emptying & settled & (self.room | ~self.useful))
+        settled = Signal()                                   # `emptying` since the gap
+        m.d.comb += self.unload.eq(settled & (self.room | ~self.useful))
 
         with m.If(self.start):
             m.d.sync += [scaling.eq(1), begun.eq(0), left.eq(job.all_words), self.useful.eq(1), self.scale_beat.eq(0)]
+        with m.If(self.start | self.scale_write):
+            m.d.sync += last_scale.eq(Mux(self.start, job.last_scale_beat == 0, self.scale_beat == before_last_scale))
         with m.If(self.scale_write):
             m.d.sync += self.scale_beat.eq(self.scale_beat + 1)
-            with m.If(self.scale_beat == job.last_scale_beat):
+            with m.If(last_scale):
                 m.d.sync += [scaling.eq(0), keys.eq(1)]
+        with m.If(keyed):
+            m.d.sync += keying.eq(0)
         with m.If(self.swap):
-            m.d.sync += [running.eq(1), begun.eq(begun + 1)]
-        with m.If(keys & ended):
-            with m.If(last_plane):
-                m.d.sync += [keys.eq(0), closing.eq(job.paired & turn), values.eq(~(job.paired & turn))]
+            m.d.sync += [keying.eq(1), begun.eq(begun + 1)]
+        with m.If(last_key):
+            m.d.sync += [keys.eq(0), closing.eq(job.paired & turn), values.eq(~(job.paired & turn))]
         with m.If(closing & self.closed):
             m.d.sync += passing.eq(1)
         with m.If(passing & at_last):
-            m.d.sync += [closing.eq(0), values.eq(1)]
+            m.d.sync += [passing.eq(0), closing.eq(0), values.eq(1)]
         with m.If(prime):
-            m.d.sync += running.eq(1)
-        with m.If(values & ended):
-            m.d.sync += [values.eq(0), emptying.eq(1)]
+            m.d.sync += valuing.eq(1)
+        with m.If(valued):
+            m.d.sync += [valuing.eq(0), values.eq(0), emptying.eq(1)]
         m.d.sync += [gap.eq(Mux(emptying, gap + 1, 0)), settled.eq(emptying & (settled | (gap == self.unload_gap - 2)))]
         with m.If(self.unload):
             m.d.sync += [place.eq(place + 1), last_place.eq(place == sizes.words - 2)]
             m.d.sync += [left.eq(left - 1), self.useful.eq(self.useful & (left != 1))]
-            with m.If(last_place):
-                m.d.sync += [emptying.eq(0), settled.eq(0), values.eq(~last_plane)]
+        with m.If(emptied):
+            m.d.sync += [emptying.eq(0), settled.eq(0), values.eq(~last_plane)]
         return m

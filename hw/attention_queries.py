@@ -3,8 +3,8 @@
 The arithmetic around it is defined by the twin of attention, :func:`terntable.models.golden.attention.attention`.
 """
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from terntable.hw.attention_sizes import AttentionSizes
@@ -15,15 +15,6 @@ __all__ = ["AttentionQueries"]
 
 #: Bits of an activation that stays in the multipliers.
 SHADOW_BITS = 16
-
-
-class Phase(enum.Enum):
-    """What the loader does; in HOLD a plane waits to be used."""
-
-    IDLE = 0
-    SETTLE = 1
-    LOAD = 2
-    HOLD = 3
 
 
 class AttentionQueries(wiring.Component):
@@ -69,27 +60,29 @@ class AttentionQueries(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        phase, place, asking = Signal(Phase), Signal(range(self.sizes.words)), Signal()
+        # What the loader does, at most one of them: waits for the array, asks for words, holds a plane that waits to be used.
+        settling, loading, holding = Signal(), Signal(), Signal()
+        place, last_place = Signal(range(self.sizes.words)), Signal()
         m.d.comb += [
-            asking.eq(phase == Phase.LOAD),
-            self.load.eq(delay(m, asking, name="asked")),
+            last_place.eq(place == self.sizes.words - 1),
+            self.load.eq(delay(m, loading, name="asked")),
             self.load_place.eq(register(m, place, name="place_asked")),
         ]
         for given, wanted in zip(self.load_data, self.query_data, strict=True):
             m.d.comb += [a.eq(b) for a, b in zip(given, wanted, strict=True)]
-        with m.Switch(phase):
-            with m.Case(Phase.SETTLE):
-                with m.If(self.load_ready):
-                    m.d.sync += phase.eq(Phase.LOAD)
-            with m.Case(Phase.LOAD):
-                m.d.sync += [self.query_address.eq(self.query_address + 1), place.eq(place + 1)]
-                with m.If(place == self.sizes.words - 1):
-                    m.d.sync += phase.eq(Phase.HOLD)
-            with m.Case(Phase.HOLD):
-                # The last word arrives in the first cycle of HOLD.
-                m.d.sync += self.loaded.eq(1)
-                with m.If(self.take):
-                    m.d.sync += [self.loaded.eq(0), phase.eq(Mux(self.more, Phase.SETTLE, Phase.IDLE))]
+        with m.If(settling & self.load_ready):
+            m.d.sync += [settling.eq(0), loading.eq(1)]
+        with m.If(loading):
+            m.d.sync += [self.query_address.eq(self.query_address + 1), place.eq(place + 1)]
+            with m.If(last_place):
+                m.d.sync += [loading.eq(0), holding.eq(1)]
+        # The last word arrives in the first cycle in which the plane is held.
+        with m.If(holding):
+            m.d.sync += self.loaded.eq(1)
+        # Only what is loaded is taken.
+        with m.If(self.take):
+            m.d.sync += [self.loaded.eq(0), holding.eq(0), settling.eq(self.more)]
         with m.If(self.start):
-            m.d.sync += [phase.eq(Phase.SETTLE), place.eq(0), self.query_address.eq(self.word), self.loaded.eq(0)]
+            m.d.sync += [settling.eq(1), loading.eq(0), holding.eq(0), self.loaded.eq(0)]
+            m.d.sync += [place.eq(0), self.query_address.eq(self.word)]
         return m

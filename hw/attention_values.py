@@ -64,7 +64,7 @@ class AttentionValues(wiring.Component):
         self.sizes, self.unload_latency = sizes, unload_latency
         super().__init__({
             "start": In(1), "job": In(sizes.job),
-            "room": Out(1), "unload": In(1), "useful": In(1),
+            "room": Out(1, init=1), "unload": In(1), "useful": In(1),
             "columns": In(integers(rows=sizes.rows, lanes=sizes.lanes, width=acc_bits)),
             "factored": In(2), "factor": In(data.ArrayLayout(sizes.floats, 2)), "seen": In(sizes.rows), "hold": In(1),
             "en": Out(1), "column": Out(data.ArrayLayout(signed(sizes.sum_bits), sizes.rows)),
@@ -82,7 +82,6 @@ class AttentionValues(wiring.Component):
         free, level, some = Signal(range(depth + 1), init=depth), Signal(range(depth + 1)), Signal()    # some: level is not 0
         asked, popped = self.unload & self.useful, Signal()
         m.d.comb += [
-            self.room.eq(free != 0),
             write.en.eq(delay(m, asked, name="arriving", cycles=self.unload_latency)),
             *(write.data[lane][row].eq(self.columns[lane][row]) for lane in range(lanes) for row in rows),
         ]
@@ -91,7 +90,7 @@ class AttentionValues(wiring.Component):
         ]
 
         with m.If(asked != popped):
-            m.d.sync += free.eq(free + Mux(popped, 1, -1))
+            m.d.sync += [free.eq(free + Mux(popped, 1, -1)), self.room.eq(popped | (free != 1))]
         with m.If(write.en != popped):
             m.d.sync += [level.eq(level + Mux(popped, -1, 1)), some.eq(~popped | (level != 1))]
 
