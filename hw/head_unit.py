@@ -214,9 +214,10 @@ class HeadUnit(wiring.Component):
         for source, words, chosen in ((feed.request, feed.i, scoring), (gather.request, gather.i, gathering)):
             with m.If(chosen):
                 m.d.comb += [self.read_request.valid.eq(source.valid), self.read_request.payload.eq(source.payload),
-                             source.ready.eq(self.read_request.ready),
-                             words.valid.eq(self.reads.valid), words.payload.eq(self.reads.payload),
-                             self.reads.ready.eq(words.ready)]
+                             source.ready.eq(self.read_request.ready)]
+            m.d.comb += [words.valid.eq(self.reads.valid), words.payload.eq(self.reads.payload)]
+        # Each of them is ready only for what it asked for.
+        m.d.comb += self.reads.ready.eq(feed.i.ready | gather.i.ready)
         for source, chosen in ((gather.o, gathering), (self.weights, ~gathering)):
             with m.If(chosen):
                 m.d.comb += [head.weights.valid.eq(source.valid), head.weights.payload.eq(source.payload),
