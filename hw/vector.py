@@ -174,11 +174,13 @@ class VectorUnit(wiring.Component):
             m.d.sync += gamma.as_value().eq(self.weights.payload.word_select(weight_part, 32 * self.lanes))
 
         # What is left of a word of norm weights after the last column is padding; sums have none.
-        weights_end = (weight_part == weight_parts - 1) | flags.final
+        last_part = Signal(init=weight_parts == 1)    # a register, as `ready` goes far
+        weights_end = last_part | flags.final
         m.d.comb += [self.weights.ready.eq(more & idle & norm & weights_end),
                      self.partial.ready.eq(more & idle & from_sums & (sum_part == sum_parts - 1))]
         with m.If(issue & norm):
-            m.d.sync += weight_part.eq(Mux(weights_end, 0, weight_part + 1))
+            m.d.sync += [weight_part.eq(Mux(weights_end, 0, weight_part + 1)),
+                         last_part.eq(Mux(weights_end, weight_parts == 1, weight_part == (weight_parts - 2) % weight_parts))]
         with m.If(issue & from_sums):
             m.d.sync += sum_part.eq(Mux(sum_part == sum_parts - 1, 0, sum_part + 1))
         return issue
