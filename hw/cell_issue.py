@@ -65,7 +65,8 @@ class CellIssue(wiring.Component):
     Members
     -------
     start : a product begins, of as many cells a tile as ``cells`` was in the cycle before.
-    tables, last_tile : the present tile's tables stand, and it is its block's last one.
+    tables : those of the present tile, and of the one after it, stand in the cycle to come.
+    last_tile : the present tile is its block's last one.
     room : there is a place for the sums of a last tile.
     word, take : a word is there, it is taken.
     phase : the cell's number in its frame, also for empty ones.
@@ -82,7 +83,7 @@ class CellIssue(wiring.Component):
             raise ValueError(f"block_cells must be a positive integer, not {block_cells!r}")
         self.block_cells = block_cells
         super().__init__({
-            "start": In(1), "cells": In(16), "tables": In(1), "last_tile": In(1), "room": In(1), "word": In(1), "take": Out(1),
+            "start": In(1), "cells": In(16), "tables": In(2), "last_tile": In(1), "room": In(1), "word": In(1), "take": Out(1),
             "phase": Out(range(FRAME_CELLS)), "o": Out(cell_layout(block_cells)), "tile_end": Out(1), "final": Out(1),
             "active": Out(1), "wait_output": Out(1), "wait_word": Out(1), "wait_tables": Out(1),
         })
@@ -91,9 +92,9 @@ class CellIssue(wiring.Component):
         m = Module()
         m.submodules.blocks = blocks = BlockCounter(block_cells=self.block_cells)
         useful, filling = Signal(), Signal()
-        word_there, place_there, usable = Signal(), Signal(), Signal()
-        # What a cell depends on stands in registers: it takes a word, it is its tile's last, it must wait.
-        takes, at_end, hold = Signal(init=1), Signal(), Signal()
+        word_there, place_there = Signal(), Signal()
+        # What a cell depends on stands in registers: it takes a word, it is its tile's last, its tables stand and may be read.
+        takes, at_end, standing, usable = Signal(init=1), Signal(), Signal(), Signal()
         longer = Signal()    # one cycle more, until the present tile's first word is back from the tile before
         m.d.comb += [
             blocks.start.eq(self.start),
@@ -101,18 +102,17 @@ class CellIssue(wiring.Component):
             blocks.step.eq(self.tile_end & self.o.last),
             word_there.eq(~takes | self.word),
             place_there.eq(~self.last_tile | self.room),
-            usable.eq(self.tables & place_there & ~hold),
-            self.o.valid.eq(useful & usable & word_there),
+            self.o.valid.eq(useful & usable & place_there & word_there),
             self.o.last.eq(self.last_tile),
-            self.take.eq(takes & (useful & usable | filling)),
+            self.take.eq(takes & (useful & usable & place_there | filling)),
             self.tile_end.eq(self.o.valid & at_end),
             self.final.eq(self.tile_end & self.last_tile & ~blocks.more),
             self.active.eq(useful | filling),
-            self.wait_output.eq(useful & self.tables & ~place_there),
+            self.wait_output.eq(useful & standing & ~place_there),
             self.wait_word.eq(useful & ~self.wait_output & ~word_there),
-            self.wait_tables.eq(useful & ~self.wait_output & word_there & ~(self.tables & ~hold)),
+            self.wait_tables.eq(useful & ~self.wait_output & word_there & ~usable),
         ]
-        m.d.sync += [hold.eq(longer), longer.eq(0)]
+        m.d.sync += [standing.eq(self.tables[0]), usable.eq(self.tables[0] & ~longer), longer.eq(0)]
         with m.If(self.o.valid):
             m.d.sync += [self.o.word.eq(self.o.word + 1), at_end.eq(self.o.word + 1 == blocks.last_cell)]
         with m.If(self.tile_end):
@@ -120,7 +120,8 @@ class CellIssue(wiring.Component):
                 self.o.word.eq(0),
                 self.o.first.eq(self.last_tile),
                 at_end.eq(Mux(self.last_tile, blocks.next_single, blocks.single)),
-                hold.eq(blocks.single | blocks.double),
+                standing.eq(self.tables[1]),
+                usable.eq(self.tables[1] & ~(blocks.single | blocks.double)),
                 longer.eq(blocks.single),
             ]
         with m.If(self.o.valid | filling & word_there):

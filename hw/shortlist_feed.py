@@ -21,7 +21,7 @@ class ShortlistFeed(wiring.Component):
     ==========  ======================================================
     Computes    nothing, so there is no twin
     Latency     ``LATENCY`` cycle from a word of sums to its first vocabulary row, when the scales are there
-    Throughput  one vocabulary row per cycle
+    Throughput  one vocabulary row per cycle, and a cycle more for a word of sums
     Stall       waits for sums, for scales, and for whoever takes them
     ==========  ======================================================
 
@@ -92,11 +92,13 @@ class ShortlistFeed(wiring.Component):
         # A word of sums gives its vocabulary rows one after the other; rows go on from a register.
         row, last_row = Signal(range(self.outputs)), Signal(init=self.outputs == 1)
         held, full = Signal(data.ArrayLayout(signed(self.sum_bits), self.rows), reset_less=True), Signal()
-        step, free = Signal(), Signal()
+        # A word is taken in the cycle after its last vocabulary row, as `ready` goes far.
+        step, used = Signal(), Signal()
         m.d.comb += [
             self.o.valid.eq(full & some), *(self.o.payload[n].eq(held[n]) for n in range(self.rows)),
-            free.eq(~full | taken), step.eq(self.partial.valid & free), self.partial.ready.eq(free & last_row),
+            step.eq(self.partial.valid & ~used & (~full | taken)), self.partial.ready.eq(used),
         ]
+        m.d.sync += used.eq(step & last_row)
         with m.If(step):
             m.d.sync += [row.eq(row + 1), last_row.eq(row == (self.outputs - 2) % self.outputs), full.eq(1)]
             m.d.sync += [held[n].eq(Cat(self.partial.payload[v][n] for v in range(self.outputs)).word_select(row, self.sum_bits))

@@ -182,12 +182,14 @@ class Tlmm(wiring.Component):
         with m.If(issue.tile_end):
             m.d.comb += [next_taken.bit_select(read, 1).eq(0), next_standing.bit_select(read, 1).eq(0)]
         # Of the banks whose turn it is, what builder and issue ask for stands in registers.
+        waited = Mux(builder.begin, taken.bit_select(~begun, 1), taken.bit_select(begun, 1))
         m.d.sync += [
             *(now.eq(following) for now, following in states.values()), begun.eq(next_begun), read.eq(next_read),
-            busy.eq(next_taken.bit_select(next_begun, 1)), issue.tables.eq(next_standing.bit_select(next_read, 1)),
-            issue.last_tile.eq(next_last_tile.bit_select(next_read, 1)),
+            busy.eq(waited & ~(issue.tile_end & (read == next_begun))), issue.last_tile.eq(next_last_tile.bit_select(next_read, 1)),
         ]
-        m.d.comb += builder.go.eq(~busy)
+        # A tile's end takes the bank that is read, not the one after it.
+        stands = standing | (builder.end << built)
+        m.d.comb += [builder.go.eq(~busy), issue.tables.eq(Mux(read, stands[::-1], stands))]
         return read
 
     def _pipe(self, m: Module, shape: dict[str, int], builder: TableBuilder, issue: CellIssue,
