@@ -117,4 +117,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return prepare_at(teacher, tokens, recipe, [2 * teacher.model.config.num_hidden_layers // 3] * STEPS)
 
 
-PART = Part("hidden-transfer", Recipe(steps=200, batch=2, length=128, rate=2e-3, warmup=10), prepare, answers=4096)
+PART = Part("hidden-transfer", Recipe(steps=1000, batch=2, length=128, rate=2e-3, warmup=10), prepare, answers=4096)

@@ -46,4 +46,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return Job(model, loss, config.to_diff_dict() | {"exits": list(EXITS)}, frozen=("lm_head.",))
 
 
-PART = Part("s2d", Recipe(steps=600, batch=16, length=96, rate=3e-3, warmup=40, floor=0.05, decay=0.01), prepare, answers=4096)
+PART = Part("s2d", Recipe(steps=3000, batch=16, length=96, rate=3e-3, warmup=40, floor=0.05, decay=0.01), prepare, answers=4096)
