@@ -1,12 +1,10 @@
 """Runs in the simulator; see test_register_slice.py."""
 
-import random
-
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange, start
-from tests.hw.bench.timing import check_flow
+from tests.hw.bench.queues import check_queue
+from tests.hw.bench.streams import TRAFFIC, start
 from tests.hw.test_register_slice import SETS
 
 
@@ -15,20 +13,7 @@ from tests.hw.test_register_slice import SETS
 async def hands_on(dut, name, traffic):
     """Two places: ready while one of them was free after the last clock edge, valid while one of them is used."""
     await start(dut, name)
-    rng = random.Random(f"{SEED}{name}")
-    words = [rng.getrandbits(SETS[name]) for _ in range(200)]
-    result = await exchange(dut, name, words, traffic=traffic)
-    assert result.o.payloads == words
-    entered, left = set(result.i.cycles), set(result.o.cycles)
-    level, ready, valid = 0, [], []
-    for now in range(len(result.i.ready)):
-        ready.append(int(level < 2))
-        valid.append(int(level > 0))
-        level += (now in entered) - (now in left)
-    check_flow("i.ready", result.i.ready, ready)
-    check_flow("o.valid", result.o.valid, valid)
-    if traffic == "flat out":
-        assert result.i.cycles == list(range(len(words)))
+    await check_queue(dut, name, width=SETS[name], places=2, traffic=traffic)
 
 
 @cocotb.test()

@@ -1,12 +1,10 @@
 """Runs in the simulator; see test_short_queue.py."""
 
-import random
-
 import cocotb
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from tests.hw.bench.streams import SEED, TRAFFIC, exchange, start
-from tests.hw.bench.timing import check_flow
+from tests.hw.bench.queues import check_queue
+from tests.hw.bench.streams import TRAFFIC, start
 from tests.hw.test_short_queue import SETS
 
 
@@ -16,20 +14,7 @@ async def hands_on(dut, name, traffic):
     """Ready while there was room after the last clock edge, valid while there was an item."""
     await start(dut, name)
     width, depth = SETS[name]
-    rng = random.Random(f"{SEED}{name}")
-    words = [rng.getrandbits(width) for _ in range(200)]
-    result = await exchange(dut, name, words, traffic=traffic)
-    assert result.o.payloads == words
-    entered, left = set(result.i.cycles), set(result.o.cycles)
-    level, ready, valid = 0, [], []
-    for now in range(len(result.i.ready)):
-        ready.append(int(level < depth))
-        valid.append(int(level > 0))
-        level += (now in entered) - (now in left)
-    check_flow("i.ready", result.i.ready, ready)
-    check_flow("o.valid", result.o.valid, valid)
-    if traffic == "flat out":
-        assert result.i.cycles == list(range(len(words)))
+    await check_queue(dut, name, width=width, places=depth, traffic=traffic)
 
 
 @cocotb.test()
