@@ -24,7 +24,8 @@ class LoadKind(enum.Enum, shape=unsigned(1)):
 class RowLoader(wiring.Component):
     """For each row of the pass: one linear read, converted to words of `lanes` columns, written to a buffer.
 
-    Rows past `count` are cleared. Numbers: FP16 embedding rows are widened exactly, binary32 ones kept.
+    Rows past `count` are cleared. A row with flag KEEP is read as a token's but X not written. Numbers: FP16 embedding rows are
+    widened exactly, binary32 ones as they are.
 
     ==========  ======================================================
     Throughput  `lanes` columns per cycle; a beat of FP16 holds twice the columns of a binary32 one; a row takes `ROW_CYCLES`
@@ -44,7 +45,7 @@ class RowLoader(wiring.Component):
     table, count : the row records, static while busy.
     embed_base, rope_base : base registers.
     kind : destination of the writes.
-    done : pulses with the last write.
+    done : pulses with the last write, also when that is a kept row's and left out.
 
     """
 
@@ -72,15 +73,17 @@ class RowLoader(wiring.Component):
         beat_bits = self.beat_bytes.bit_length() - 1
         row, index, vector = Signal(range(self.rows + 1)), Signal(32), Signal(64)
         given, wide, offset = Signal(), Signal(), Signal(64)     # a vector's address instead of a table's; binary32 items, not FP16
+        keep = Signal()                                          # the row's X stays as it is
         rope = command.kind == LoadKind.ROPE
         # What a row needs, a cycle after its number.
         with m.Switch(row):
             for number in range(self.rows):
                 entry = self.table[number]
                 with m.Case(number):
-                    is_vector = (entry.flags & RowFlag.VECTOR) != 0
+                    is_vector = (entry.flags & (RowFlag.VECTOR | RowFlag.KEEP)) == RowFlag.VECTOR
                     m.d.sync += [index.eq(Mux(rope, entry.position, entry.token)), vector.eq(entry.vector),
-                                 given.eq(is_vector & ~rope), wide.eq(is_vector | rope)]
+                                 given.eq(is_vector & ~rope), wide.eq(is_vector | rope),
+                                 keep.eq(((entry.flags & RowFlag.KEEP) != 0) & ~rope)]
         # Index x stride, in wide beats and in halves that multipliers take.
         halves = [Signal(32, name=f"half_{n}") for n in range(2)]
         product, beats, words = Signal(48), Signal(32), Signal(16)
@@ -104,7 +107,8 @@ class RowLoader(wiring.Component):
         m.d.sync += [before_last.eq(words - 2), unused.eq(Cat(self.count <= number for number in range(self.rows)))]
         part, parts = Signal(range(self.beat_bytes)), self.beat_bytes // (4 * self.lanes)      # binary32 words of a beat
         clearing, top_part = Signal(), Mux(wide, parts - 1, 2 * parts - 1)
-        self._write(m, part, wide, word, picked, clearing)
+        before_top = Mux(wide, (parts - 2) % (2 * parts), 2 * parts - 2)      # no matter where a beat has one part
+        self._write(m, part, wide, word, picked, keep, clearing)
 
         m.d.comb += self.i.ready.eq(taking & (last_part | last_word))
         settled = Signal(2)
@@ -130,7 +134,7 @@ class RowLoader(wiring.Component):
                     m.d.comb += picked.eq(1 << row)
                     m.d.sync += [
                         word.eq(word + 1), last_word.eq(word == before_last), part.eq(Mux(last_part, 0, part + 1)),
-                        last_part.eq(Mux(last_part, top_part == 0, part + 1 == top_part)),
+                        last_part.eq(Mux(last_part, top_part == 0, part == before_top)),
                     ]
                     with m.If(last_word):
                         m.d.sync += [row.eq(row + 1), taking.eq(0)]
@@ -154,8 +158,8 @@ class RowLoader(wiring.Component):
                 m.next = "IDLE"
         return m
 
-    def _write(self, m: Module, part: Value, wide: Value, word: Value, picked: Value, clearing: Value) -> None:
-        """A picked part of the beat, `lanes` items of binary32 or of FP16."""
+    def _write(self, m: Module, part: Value, wide: Value, word: Value, picked: Value, keep: Value, clearing: Value) -> None:
+        """A picked part of the beat, `lanes` items of binary32 or of FP16; none of a row to keep."""
         parts = self.beat_bytes // (4 * self.lanes)
         chunk, halves, kept, zero = Signal(32 * self.lanes), Signal(16 * self.lanes), Signal(), Signal()
         rows, address = Signal(self.rows), Signal.like(self.write_address)
@@ -164,7 +168,8 @@ class RowLoader(wiring.Component):
             halves.eq(self.i.payload.word_select(part[:exact_log2(2 * parts)], 16 * self.lanes)),
             kept.eq(wide), zero.eq(clearing),
             rows.eq(picked), address.eq(word),
-            self.write_rows.eq(rows), self.write_address.eq(address),
+            # `keep` follows the row's number by a cycle as `rows` does; a row past `count` has no flags.
+            self.write_rows.eq(Mux(keep, 0, rows)), self.write_address.eq(address),
         ]
         for lane in range(self.lanes):
             m.submodules[f"half{lane}"] = half = HalfToFloat()

@@ -9,7 +9,7 @@ from terntable.hw.spec.program import ROW, ROW_BYTES, RowFlag
 __all__ = ["ROW_FIELDS", "RowTable", "row_record"]
 
 #: Fields that the hardware keeps: name and bits.
-ROW_FIELDS = (("token", 32), ("flags", 3), ("position", 32), ("slot", 32), ("prefix", 32), ("mask", 64), ("vector", 64))
+ROW_FIELDS = (("token", 32), ("flags", 4), ("position", 32), ("slot", 32), ("prefix", 32), ("mask", 64), ("vector", 64))
 
 
 def row_record() -> data.StructLayout:
@@ -60,7 +60,7 @@ class RowTable(wiring.Component):
             whole.eq(Cat(record, self.i.payload)[8 * self.beat_bytes:]),
         ]
         m.d.sync += [
-            self.any_output.eq(Cat(entry.flags[1:] for entry in self.table).any()),
+            self.any_output.eq(Cat(entry.flags & (RowFlag.TOP_K | RowFlag.LOGITS) for entry in self.table).any()),
             self.any_logits.eq(Cat(entry.flags & RowFlag.LOGITS for entry in self.table).any()),
             complete.eq(0), self.done.eq(complete),
         ]

@@ -72,11 +72,12 @@ class Buffer(IntEnum):
 
 
 class RowFlag(IntFlag):
-    """Bits of a row record's `flags`."""
+    """Bits of a row record's `flags`. KEEP leaves X as it was and is stronger than VECTOR."""
 
     VECTOR = 1
     TOP_K = 2
     LOGITS = 4
+    KEEP = 8
 
 
 class Fault(IntEnum):

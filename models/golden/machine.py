@@ -179,14 +179,18 @@ class Machine:
 
     def _embed(self, d: np.void) -> None:
         length = int(d["length"])
-        self.x[:] = 0
+        keep = np.zeros(self.config.rows, bool)
+        keep[:self.count] = (self.rows["flags"] & RowFlag.KEEP) != 0
+        self.x[~keep] = 0
         for r, row in enumerate(self.rows):
-            if row["flags"] & RowFlag.VECTOR:
+            if row["flags"] & RowFlag.VECTOR and not keep[r]:
                 values = self.read(int(row["vector"]), 4 * length).view(np.float32)
             else:
                 address = self.registers["embed_base"] + int(row["token"]) * int(d["address2"])
                 values = half_to_float(self.read(address, 2 * length).view(np.float16))
-            self.x[r, :length] = self._finite(values)
+            # A kept row's embedding is read as well, and dropped.
+            if not keep[r]:
+                self.x[r, :length] = self._finite(values)
 
     def _rope(self, d: np.void) -> None:
         pairs = int(d["length"])

@@ -25,7 +25,7 @@ async def table_holds(dut, name, traffic):
     for count in (*range(rows, 0, -1), *range(1, rows + 1)):
         records = np.frombuffer(rng.bytes(ROW_BYTES * count), ROW).copy()
         records["flags"] = records["flags"] & ~np.uint32(6) if count % 2 else records["flags"]
-        records["flags"][-1] |= (0, RowFlag.VECTOR, RowFlag.TOP_K, RowFlag.LOGITS)[int(rng.integers(4))]
+        records["flags"][-1] |= (0, RowFlag.VECTOR, RowFlag.TOP_K, RowFlag.LOGITS, RowFlag.KEEP)[int(rng.integers(5))]
         stream = beats_of(records.tobytes(), size)
         getattr(dut, f"{name}__count").value = count
         for words in (stream[: len(stream) - 1], stream):
@@ -81,7 +81,7 @@ def corners(rng: np.random.Generator, length: int) -> np.ndarray:
 @cocotb.test()
 @cocotb.parametrize(name=list(LOADERS), traffic=list(TRAFFIC))
 async def loader_loads(dut, name, traffic):
-    """Tokens and vectors mixed, angles; lengths whose last beat is whole and partial; every count of rows."""
+    """Tokens, vectors and rows to keep mixed, angles; lengths whose last beat is whole and partial; every count of rows."""
     await start(dut, name)
     rows, lanes, size, depth = (LOADERS[name][key] for key in ("rows", "lanes", "beat_bytes", "depth"))
     rng = np.random.default_rng([SEED, *map(ord, name)])
@@ -91,11 +91,12 @@ async def loader_loads(dut, name, traffic):
         rope_base,
     )
     longest = lanes * depth
-    for case, count in enumerate((*range(rows, 0, -1), rows)):
+    for case, count in enumerate((*range(rows, 0, -1), rows, rows, rows)):
         length = (longest, lanes, longest - lanes, 3 * lanes, 5 * lanes)[case % 5]
         records = np.frombuffer(rng.bytes(ROW_BYTES * rows), ROW).copy()
         records["vector"] &= ~np.uint64(63)
-        records["flags"] = [(r + case) % 2 for r in range(rows)]
+        entries = (RowFlag(0), RowFlag.VECTOR, RowFlag.KEEP | RowFlag.VECTOR, RowFlag.KEEP)
+        records["flags"] = [entries[(r + case) % 4] for r in range(rows)]
         records[count:] = np.zeros(1, ROW)
         getattr(dut, f"{name}__table").value, getattr(dut, f"{name}__count").value = (
             table_word(records),
@@ -106,14 +107,17 @@ async def loader_loads(dut, name, traffic):
             base, items = (rope_base, length // 2) if rope else (embed_base, length)
             stride, stream, requests, expected = size * int(rng.integers(1, 1 << 16)), [], [], []
             for record in records[:count]:
-                wide = rope or record["flags"] & RowFlag.VECTOR
+                kept = not rope and record["flags"] & RowFlag.KEEP
+                wide = rope or (record["flags"] & RowFlag.VECTOR and not kept)
                 values = rng.integers(0, 1 << 32, length).astype(np.uint32) if wide else corners(rng, length)
                 raw = beats_of(values.tobytes(), size)
                 index = int(record["position"] if rope else record["token"])
                 address = int(record["vector"]) if wide and not rope else (base + index * stride) % (1 << 64)
                 requests.append(address | len(raw) << 64)
                 stream += raw
-                expected.append(values if wide else to_bits(half_to_float(values.view(np.float16))))
+                read = values if wide else to_bits(half_to_float(values.view(np.float16)))
+                expected.append([] if kept else read.tolist())
+            expected += [[0] * length] * (rows - count)
             recorder = Recorder(dut, name, ["kind", "write_rows", "write_address", "write_data", "done"])
             command = kind.value | items << 1 | stride << 17
             # Rows are cleared after the last one that is loaded.
@@ -124,13 +128,13 @@ async def loader_loads(dut, name, traffic):
             assert result["request"].payloads == requests
             memory = Memory(recorder, rows, lanes)
             for row in range(rows):
-                wanted = expected[row].tolist() if row < count else [0] * length
-                assert memory.row(kind.value, row) == wanted, (
+                assert memory.row(kind.value, row) == expected[row], (
                     f"{kind}, {length} columns, row {row} of {count}"
                 )
-            assert len(memory.words) == rows * length // lanes
+            assert len(memory.words) == sum(map(len, expected)) // lanes
             (done,) = recorder.cycles("done")
-            assert done == max(now for now, mask in enumerate(recorder["write_rows"]) if mask)
+            written = [now for now, mask in enumerate(recorder["write_rows"]) if mask]
+            assert written[-1:] == [done] if expected[-1] else all(now < done for now in written)
             if traffic == "flat out":
                 words = length // lanes
                 cleared = words + 1 if count < rows else 0

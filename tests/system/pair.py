@@ -1,6 +1,6 @@
 """Runs every pass on both machines and compares all they leave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,11 @@ class Pair:
             for name in [name for name in side.base if name.startswith("kv")]:
                 side.region(name, self.program.kv.total_bytes)[:] = 0
 
-    def run(self, rows: NDArray, *, sequence: int = 0, two_stage: bool = False) -> Pass:
+    def run(self, rows: NDArray, *, sequence: int = 0, two_stage: bool = False,
+            registers: Mapping[str, int] | None = None) -> Pass:
         """A pass on both; returns the simulator's."""
-        want, got = (side.run(rows, sequence=sequence, two_stage=two_stage) for side in (self.golden, self.simulated))
+        want, got = (side.run(rows, sequence=sequence, two_stage=two_stage, registers=registers)
+                     for side in (self.golden, self.simulated))
         return self._compare(want, got)
 
     def move(self, moves: Sequence[tuple[int, int]], *, sequence: int = 0) -> Pass:

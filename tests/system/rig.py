@@ -1,6 +1,6 @@
 """The golden machine and the simulator side by side on the same memory image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,18 +64,19 @@ class Rig:
         """The first `count` bytes of a region."""
         return self.memory[self.base[name]:self.base[name] + count]
 
-    def run(self, rows: NDArray, *, sequence: int = 0, program: str = "program", two_stage: bool = False) -> Pass:
-        """One pass over `rows`; raises MachineFault when it is stopped."""
+    def run(self, rows: NDArray, *, sequence: int = 0, program: str = "program", two_stage: bool = False,
+            registers: Mapping[str, int] | None = None) -> Pass:
+        """One pass over `rows`, some of its `registers` others than usual; raises MachineFault when it is stopped."""
         self.region("rows", rows.nbytes)[:] = rows.view(np.uint8)
         stream = program == "program"
-        registers = {f"{name}_base": self.base[name] for name in ("rows", "stream", "embed", "rope", "result", "logits")}
-        registers |= {"program_base": self.base[program], "kv_base": self.base[f"kv{sequence}"], "rows": len(rows),
-                      "stream_words": self.program.stream_words if stream else 0,
-                      "head_words": self.program.head_words if stream else 0,
-                      "shortlist_words": self.program.shortlist_words if stream and two_stage else 0,
-                      "shortlist_base": self.base["stream"]
-                      + (self.program.stream_words + self.program.head_words) * self.config.word_bytes}
-        counters, cycles = self._run(registers)
+        usual = {f"{name}_base": self.base[name] for name in ("rows", "stream", "embed", "rope", "result", "logits")}
+        usual |= {"program_base": self.base[program], "kv_base": self.base[f"kv{sequence}"], "rows": len(rows),
+                  "stream_words": self.program.stream_words if stream else 0,
+                  "head_words": self.program.head_words if stream else 0,
+                  "shortlist_words": self.program.shortlist_words if stream and two_stage else 0,
+                  "shortlist_base": self.base["stream"]
+                  + (self.program.stream_words + self.program.head_words) * self.config.word_bytes}
+        counters, cycles = self._run(usual | dict(registers or {}))
         stride, vocab = self.program.logits_stride, self.program.shape.vocab
         logits = self.region("logits", len(rows) * stride).view(np.float32).reshape(len(rows), -1)[:, :vocab].copy()
         best = self.region("result", len(rows) * result_stride(self.config)).reshape(len(rows), -1)
