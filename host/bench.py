@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,22 @@ from terntable.host.models import cache_folder
 from terntable.host.program import Program
 from terntable.host.random_model import random_cache, random_program
 from terntable.host.session import Session
+from terntable.host.states import LAST, every_layer
 from terntable.host.target import Counters, add_counters
 from terntable.hw.spec.config import HardwareConfig
 from terntable.models.shapes import Geometry
 
-__all__ = ["STALLS", "Job", "Measured", "expected_cycles", "extrapolate", "measure", "summary"]
+__all__ = ["STALLS", "STATES", "Job", "Measured", "expected_cycles", "extrapolate", "measure", "summary"]
 
 #: Counters of lost cycles, by the name that a report gives them.
 STALLS = {
     "weight_stream": "word_stalls", "tables": "table_stalls", "sums_queue_full": "output_stalls",
     "sums_not_ready": "partial_stalls", "kv_data": "data_stalls", "engine": "engine_wait_cycles", "ring_full": "ring_full_cycles",
+}
+
+#: Layers whose states a pass leaves in memory.
+STATES: dict[str, Callable[[Program], Sequence[int]]] = {
+    "none": lambda program: (), "last": lambda program: (LAST,), "all": every_layer,
 }
 
 #: Of the ports' bytes, what memory delivers; good enough to foretell how long a simulation takes.
@@ -46,6 +52,7 @@ class Job:
     layers : layers to simulate.
     seed : of weights, tokens and cache.
     head : "exact" or "two-stage".
+    states : which layers' states the pass leaves in memory, of `STATES`.
 
     """
 
@@ -57,6 +64,7 @@ class Job:
     layers: int
     seed: int = 1
     head: str = "exact"
+    states: str = "none"
 
     @property
     def slots(self) -> int:
@@ -96,9 +104,11 @@ def measure(job: Job, open_device: Callable[[int], Device], *, progress: Progres
                              shortlist=job.head == "two-stage")
     measured = Measured(job)
     tokens = np.random.default_rng(job.seed).integers(0, job.shape.vocab, max(job.prompt, job.rows))
-    with (open_device(memory_needed(program)) as device,
+    states = STATES[job.states](program)
+    with (open_device(memory_needed(program, states=bool(states))) as device,
           session_type(device, program, progress=progress, head=job.head) as session):
         session.on_cycles = on_cycles
+        session.keep_states(states)
         if not job.prompt:
             session.restore(random_cache(program.kv, job.context, job.seed), job.context)
             measured.passes.append(session.verify(tokens[:job.rows]).counters)
@@ -181,7 +191,7 @@ def summary(job: Job, totals: dict[str, Any], *, layers: int, simulated: list[in
            f"last {simulated[-1] - simulated[0]} added") if extrapolated else "whole model"
     seconds = cycles / clock
     return {
-        "shape": job.shape.name, "preset": job.config.name, "head": job.head,
+        "shape": job.shape.name, "preset": job.config.name, "head": job.head, "states": job.states,
         "context": job.context if not job.prompt else 0, "prompt": job.prompt,
         "cycles": round(cycles), "clock_hz": clock, "rows": job.rows,
         "tokens_per_second": None if job.prompt else job.rows / seconds, "ttft_seconds": seconds if job.prompt else None,

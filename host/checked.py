@@ -1,6 +1,7 @@
 """A session that runs every pass on a second device too, and compares all bytes that come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class CheckedSession(Session):
         if reference is None:
             from terntable.host.devices.golden import GoldenDevice
 
-            reference = GoldenDevice(program.config, memory_bytes=memory_needed(program))
+            reference = GoldenDevice(program.config, memory_bytes=memory_needed(program, states=True))
         self.passes = 0
         self.reference = Session(reference, program, head=head)
         super().__init__(device, program, loaded=loaded, progress=progress, head=head)
@@ -59,10 +60,15 @@ class CheckedSession(Session):
         self.reference.restore(cache, length)
         super().restore(cache, length)
 
-    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
+    def keep_states(self, layers: Sequence[int]) -> None:
+        """Keep the states of some layers on both devices."""
+        super().keep_states(layers)
+        self.reference.keep_states(layers)
+
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: dict[str, Any] | None = None) -> PassResult:
         # Before the own pass, which writes the addresses of its vectors into the rows.
-        wanted = self.reference._pass(rows.copy(), vectors)
-        result = super()._pass(rows, vectors)
+        wanted = self.reference._pass(rows.copy(), vectors, part)
+        result = super()._pass(rows, vectors, part)
         self._compare(result, wanted, result.counters, wanted.counters, rows)
         return result
 
@@ -74,7 +80,7 @@ class CheckedSession(Session):
     def _compare(self, result: PassResult | None, wanted: PassResult | None, counters: Counters,
                  wanted_counters: Counters, rows: NDArray) -> None:
         difference = first_difference(self.program, self.kv_bytes(), self.reference.kv_bytes(), result,
-                                      wanted)
+                                      wanted) or self._in_states(rows)
         if difference is None:
             for name in BYTE_COUNTERS:
                 ours, theirs = counters[name], wanted_counters[name]
@@ -85,3 +91,14 @@ class CheckedSession(Session):
             raise Mismatch(f"Device {self.device.name} differs from {self.reference.device.name} in pass "
                            f"{self.passes + 1} ({len(rows)} rows from slot {rows['slot'][0]}): {difference}")
         self.passes += 1
+
+    def _in_states(self, rows: NDArray) -> str | None:
+        """The first difference between states that a pass left."""
+        first, count = int(rows["slot"][0]), len(rows)
+        for layer in self.runner.kept.layers:
+            ours, theirs = (one.states(layer, first, count) for one in (self, self.reference))
+            if (wrong := np.argwhere(ours.view(np.uint32) != theirs.view(np.uint32))).size:
+                row, column = wrong[0]
+                return (f"column {column} of row {row}'s state after {layer} layers is {ours[row, column]} instead of "
+                        f"{theirs[row, column]}; made by that layer, or the quantiser or the KV writer behind it")
+        return None

@@ -7,18 +7,25 @@ from terntable.host.device import Device
 from terntable.host.errors import DeviceError, SessionError
 from terntable.host.memory import ALIGNMENT
 from terntable.host.program import DEVICE_PARTS, Program
+from terntable.host.states import LAST, StateLayout, every_layer
 from terntable.hw.spec.layout import result_stride, round_up
 from terntable.hw.spec.program import ROW_BYTES
 
 __all__ = ["LoadedProgram", "memory_needed"]
 
 
-def memory_needed(program: Program, *, sessions: int = 1) -> int:
-    """Bytes of device memory that a program and its sessions take, with the gaps between buffers."""
-    config = program.config
-    own = [program.kv.total_bytes, config.rows * ROW_BYTES, config.rows * result_stride(config),
-           config.rows * program.logits_stride,
+def memory_needed(program: Program, *, sessions: int = 1, states: bool = False) -> int:
+    """Bytes of device memory that a program and its sessions take, with the gaps between buffers.
+
+    `states` is whether there shall be room for the states of layers, and for the programs of parts of a pass.
+    """
+    config, cache = program.config, program.kv.total_bytes
+    own = [cache, config.rows * ROW_BYTES, config.rows * result_stride(config), config.rows * program.logits_stride,
            config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
+    if states:
+        # More layers than before may find no room where the states of fewer were.
+        own += [StateLayout(program, layers).total_bytes for layers in ([LAST], every_layer(program))]
+        own += [program.program.size + ALIGNMENT] * (program.shape.layers + 2)
     shared = [getattr(program, part).size for part in DEVICE_PARTS]
     return sum(round_up(size, ALIGNMENT) for size in [*shared, *own * sessions]) + 2 * ALIGNMENT
 

@@ -5,28 +5,25 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from terntable.host.device import Device
-from terntable.host.errors import DeviceFault, DeviceTimeout, SessionError
+from terntable.host.errors import SessionError
+from terntable.host.layer_runs import LayerRuns
 from terntable.host.loaded import LoadedProgram, memory_needed
-from terntable.host.memory import Buffer
+from terntable.host.pass_runner import PassRunner
 from terntable.host.program import Program
 from terntable.host.rows import check_parents, check_path, check_tokens, check_vectors, row_records
 from terntable.host.target import Counters, PassResult, add_counters
-from terntable.hw.spec.layout import result_stride, round_up
-from terntable.hw.spec.program import RESULT, ROW, RowFlag
+from terntable.hw.spec.program import ROW, RowFlag
 
 __all__ = ["HEADS", "Session"]
 
 #: How the best tokens of a row are found.
 HEADS = ("exact", "two-stage")
 
-#: A pass may take the first number of cycles, and the second for each beat of its weights.
-LEAST_DEADLINE, CYCLES_PER_BEAT = 10_000_000, 200
 
-
-class Session:
+class Session(LayerRuns):
     """One sequence with its own KV cache; close it or use it as a context. Sessions of one device take turns.
 
     Parameters
@@ -39,7 +36,7 @@ class Session:
 
     Attributes
     ----------
-    on_cycles : called now and then with the cycles that a running pass has taken.
+    runner : has the buffers.
 
     """
 
@@ -50,24 +47,17 @@ class Session:
         if head == "two-stage" and not program.shortlist_words:
             raise SessionError("The program has no shortlist, which the two-stage head needs: compile it with --shortlist")
         self.device, self.program, self.head = device, program, head
-        self.on_cycles: Callable[[int], None] | None = None
         self._owns_program, self._owns_device = loaded is None, False
         self.loaded = LoadedProgram(device, program, progress=progress) if loaded is None else loaded
         if self.loaded.device is not device or self.loaded.program is not program:
             raise SessionError("The loaded program belongs to another device or is another program")
-        config, shape = program.config, program.shape
-        self._length = 0
+        self._length = self._ahead = 0
         self._parents: list[int] = []
-        self._buffers: list[Buffer] = []
         try:
-            self._kv = self._allocate(program.kv.total_bytes)
-            self._rows = self._allocate(config.rows, ROW)
-            self._results = self._allocate((config.rows, result_stride(config)))
-            self._logits = self._allocate((config.rows, program.logits_stride // 4), np.float32)
-            self._vectors = self._allocate((config.rows, round_up(4 * shape.hidden, config.beat_bytes) // 4),
-                                           np.float32)
+            self.runner = PassRunner(device, self.loaded, two_stage=head == "two-stage")
         except BaseException:
-            self.close()
+            if self._owns_program:
+                self.loaded.free()
             raise
 
     @classmethod
@@ -93,8 +83,8 @@ class Session:
 
             preset = preset_of(options.get("bitfile"))
         program = load_program(model, preset, shortlist=head == "two-stage", progress=progress)
-        opened = open_device(device, program.config, memory_bytes=memory_needed(program), progress=progress,
-                             **options)
+        needed = memory_needed(program, states=device != "pynq")
+        opened = open_device(device, program.config, memory_bytes=needed, progress=progress, **options)
         try:
             session = cls(opened, program, progress=progress, head=head)
         except BaseException:
@@ -102,6 +92,15 @@ class Session:
             raise
         session._owns_device = True
         return session
+
+    @property
+    def on_cycles(self) -> Callable[[int], None] | None:
+        """Called now and then with the cycles that a running pass has taken."""
+        return self.runner.on_cycles
+
+    @on_cycles.setter
+    def on_cycles(self, call: Callable[[int], None] | None) -> None:
+        self.runner.on_cycles = call
 
     @property
     def length(self) -> int:
@@ -123,12 +122,37 @@ class Session:
         if not 0 <= length <= self._length:
             raise SessionError(f"A rollback to {length} is impossible: the session holds {self._length} "
                                "tokens")
-        self._length, self._parents = length, []
+        self._length, self._ahead, self._parents = length, 0, []
+
+    def keep_states(self, layers: Sequence[int]) -> None:
+        """Let every pass from now on leave the states of some layers in memory, for :meth:`states`.
+
+        Parameters
+        ----------
+        layers : i below the number of layers is what layer i gives, counted from 1, and 0 what enters the first;
+            `terntable.host.states.LAST` is what enters the output layer. None costs nothing.
+
+        Raises
+        ------
+        SessionError
+            A layer that the model does not have.
+
+        """
+        self.runner.keep_states(layers)
+
+    def states(self, layer: int, first: int, count: int) -> NDArray[np.float32]:
+        """States (count, hidden) of the slots from `first` on: committed tokens, then the rows of the last pass.
+
+        They are INT8 with a scale for each row, see :meth:`terntable.host.states.StateLayout.read`.
+        """
+        if not 0 <= first <= first + count <= self.context:
+            raise SessionError(f"Slots {first} to {first + count - 1} are not among the context's {self.context}")
+        return self.runner.states(layer, first, count)
 
     def kv_bytes(self) -> NDArray[np.uint8]:
         """A copy of the KV cache, laid out as `program.kv` says; slots past the length hold leftovers."""
-        self._kv.invalidate()
-        return np.array(self._kv)
+        self.runner.kv.invalidate()
+        return np.array(self.runner.kv[:self.program.kv.total_bytes])
 
     def restore(self, cache: NDArray[np.uint8], length: int) -> None:
         """Take over a KV cache, laid out as :meth:`kv_bytes` gives it, whose first `length` slots hold committed tokens."""
@@ -137,9 +161,9 @@ class Session:
                                f"{self.program.kv.total_bytes} bytes")
         if not 0 <= length <= self.context:
             raise SessionError(f"A length of {length} is outside 0 to {self.context}, the context")
-        self._kv[:] = cache
-        self._kv.flush()
-        self._length, self._parents = length, []
+        self.runner.kv[:cache.size] = cache
+        self.runner.kv.flush()
+        self._length, self._ahead, self._parents = length, 0, []
 
     def extend(self, tokens: ArrayLike) -> Counters:
         """Run and commit tokens without asking for what follows them, so that the head is not read; counters of the passes."""
@@ -175,6 +199,7 @@ class Session:
         ids, vectors, count = self._input(tokens, embeddings)
         self._check_room(count)
         before, total, result = self._length, Counters(), None
+        self._ahead = 0
         try:
             for start in range(0, count, self.program.config.rows):
                 part = slice(start, min(start + self.program.config.rows, count))
@@ -228,7 +253,7 @@ class Session:
             inputs = np.zeros((count, self.program.shape.hidden), np.float32)
             inputs[nodes] = check_vectors(np.stack([np.asarray(vectors[node]) for node in nodes]), inputs.shape[1])
             rows["flags"][nodes] |= RowFlag.VECTOR
-        self._parents = []
+        self._ahead, self._parents = 0, []
         result = self._pass(rows, inputs)
         self._parents = tree
         return result
@@ -278,9 +303,7 @@ class Session:
 
     def close(self) -> None:
         """Give back the buffers, the program unless it is shared, and the device that :meth:`open` opened."""
-        for buffer in self._buffers:
-            buffer.freebuffer()
-        self._buffers = []
+        self.runner.close()
         if self._owns_program:
             self.loaded.free()
         if self._owns_device:
@@ -292,10 +315,6 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  where: TracebackType | None) -> None:
         self.close()
-
-    def _allocate(self, shape: int | tuple[int, ...], dtype: DTypeLike = np.uint8) -> Buffer:
-        self._buffers.append(self.device.allocate(shape, dtype))
-        return self._buffers[-1]
 
     def _input(self, tokens: ArrayLike | None, embeddings: ArrayLike | None,
                ) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None, int]:
@@ -313,52 +332,10 @@ class Session:
             raise SessionError(f"{count} tokens do not fit: {self._length} of the context's {self.context} "
                                "are in use")
 
-    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
-        """One pass over row records; where a row's flags ask for a vector, the address of its own of (rows, hidden) is set here."""
-        program = self.program
-        if vectors is not None:
-            self._vectors[:len(rows), :vectors.shape[1]] = vectors
-            self._vectors.flush()
-            marked = np.flatnonzero(rows["flags"] & RowFlag.VECTOR)
-            rows["vector"][marked] = self._vectors.device_address + marked * self._vectors.strides[0]
-        counters = self._run(rows, "program", program.stream_words, program.head_words,
-                             program.shortlist_words if self.head == "two-stage" else 0)
-        flags = rows["flags"]
-        asked = np.flatnonzero(flags & (RowFlag.TOP_K | RowFlag.LOGITS))
-        self._results.invalidate()
-        top = np.array(self._results[asked, :RESULT.itemsize * program.config.top_k]).view(RESULT)
-        logits = None
-        if (flags & RowFlag.LOGITS).any():
-            self._logits.invalidate()
-            logits = np.array(self._logits[asked, :program.shape.vocab])
-        return PassResult(top["index"][:, 0].astype(np.int64), top, logits, counters)
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: dict[str, Any] | None = None) -> PassResult:
+        """A pass, or a part of one."""
+        return self.runner.run(rows, vectors) if part is None else self.runner.run_layers(rows, vectors, **part)
 
     def _move(self, rows: NDArray) -> Counters:
         """Compact the KV cache."""
-        return self._run(rows, "moves", 0, 0, 0)
-
-    def _run(self, rows: NDArray, part: str, stream_words: int, head_words: int, shortlist_words: int) -> Counters:
-        device, address = self.device, self.loaded.address
-        shortlist = address["stream"] + (stream_words + head_words) * self.program.config.word_bytes
-        self._rows[:len(rows)] = rows
-        self._rows.flush()
-        deadline = LEAST_DEADLINE + CYCLES_PER_BEAT * (stream_words + head_words)
-        for name, value in (
-            ("rows", len(rows)), ("watchdog", deadline), ("stream_words", stream_words),
-            ("head_words", head_words), ("shortlist_words", shortlist_words), ("shortlist_base", shortlist),
-            ("program_base", address[part]), ("rows_base", self._rows.device_address),
-            ("stream_base", address["stream"]),
-            ("embed_base", address["embed"]), ("rope_base", address["rope"]),
-            ("kv_base", self._kv.device_address),
-            ("result_base", self._results.device_address), ("logits_base", self._logits.device_address),
-        ):
-            device.write_register(name, value)
-        try:
-            device.start()
-            # The watchdog is of one descriptor; a pass of many slow ones is still a pass that hangs.
-            device.wait(deadline_cycles=2 * deadline, deadline_seconds=60, progress=self.on_cycles)
-        except (DeviceFault, DeviceTimeout, KeyboardInterrupt):
-            device.reset()
-            raise
-        return {"passes": 1} | device.counters()
-
+        return self.runner.move(rows)

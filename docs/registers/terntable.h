@@ -8,7 +8,7 @@
 
 /* What registers that never change read. */
 #define TERNTABLE_IDENT_VALUE 0x5445524eu
-#define TERNTABLE_VERSION_VALUE 0x3u
+#define TERNTABLE_VERSION_VALUE 0x4u
 
 /* wo: bit 0 starts a pass, bit 1 resets the datapath and clears status and fault */
 #define TERNTABLE_CONTROL_OFFSET 0x000u

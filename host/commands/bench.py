@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from terntable.host.arguments import add_board_options, add_ddr_option, board_options, chosen_preset, chosen_shape, ddr_options, say
-from terntable.host.bench import Job, expected_cycles, extrapolate, measure, summary
+from terntable.host.bench import STATES, Job, expected_cycles, extrapolate, measure, summary
 from terntable.host.checked import CheckedSession
 from terntable.host.device import Device
 from terntable.host.errors import InputError
@@ -32,6 +32,8 @@ def add_parser(commands) -> None:
     what.add_argument("--prompt", type=int, metavar="N", help="run a prompt of N tokens to its first new token")
     parser.add_argument("--rows", type=int, metavar="N", help="rows of the pass (1)")
     parser.add_argument("--head", choices=HEADS, default="exact", help="exact, or two-stage: a ternary shortlist first (exact)")
+    parser.add_argument("--states", choices=STATES, default="none",
+                        help="layers whose states the pass leaves in memory, as some decoding methods want them (none)")
     parser.add_argument("--layers", type=int, metavar="N",
                         help="simulate only N layers, at least 2, and one, and extrapolate (all layers)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of weights, tokens and cache (1)")
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--threads must be 1 or 2, not {arguments.threads}")
     options = ddr_options(arguments) | {"threads": arguments.threads}
     job = Job(shape=shape, config=config, context=0 if prompt else arguments.context, rows=rows, prompt=prompt,
-              layers=arguments.layers or shape.layers, seed=arguments.seed, head=arguments.head)
+              layers=arguments.layers or shape.layers, seed=arguments.seed, head=arguments.head, states=arguments.states)
     kind = CheckedSession if arguments.check else Session
 
     def one(job: Job):
@@ -104,7 +106,8 @@ def _count(value: int | None, low: int, high: int, name: str, limit: str) -> int
 def _text(result: dict[str, Any]) -> str:
     clock = f"simulated, {result['clock_hz'] / 1e6:g} MHz assumed"
     what = f"prompt of {result['prompt']} tokens" if result["prompt"] else f"{result['rows']} rows at context {result['context']}"
-    lines = [("", f"{result['shape']} on {result['preset']}, {what}, {result['head']} head, DDR model {result['ddr']}"),
+    kept = f"{result['head']} head, states kept: {result['states']}"
+    lines = [("", f"{result['shape']} on {result['preset']}, {what}, {kept}, DDR model {result['ddr']}"),
              ("layers", result["how"]), ("cycles", f"{result['cycles']:,} in {result['passes']} passes")]
     if result["ttft_seconds"] is not None:
         lines.append(("time to first token", f"{result['ttft_seconds']:.4f} s ({clock})"))

@@ -135,7 +135,8 @@ def _machine(arguments: argparse.Namespace, sampling: Sampling, options: dict[st
 
 
 def _open(arguments: argparse.Namespace, program: Program, options: dict[str, Any]) -> Device:
-    device = open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say, **options)
+    needed = memory_needed(program, states=arguments.device != "pynq")
+    device = open_device(arguments.device, program.config, memory_bytes=needed, progress=say, **options)
     return device if arguments.record is None else RecordingDevice(device, arguments.record)
 
 

@@ -10,7 +10,7 @@ __all__ = ["ADDRESS_BITS", "CONTROL_START", "CONTROL_RESET", "COUNTERS", "IDENT"
 #: "TERN", read back from IDENT.
 IDENT = 0x5445524E
 #: Raised when registers, descriptors or layouts change.
-VERSION = 3
+VERSION = 4
 
 CONTROL_START = 1
 CONTROL_RESET = 2
