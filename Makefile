@@ -21,8 +21,12 @@ FOLDERS := hw sim host models quant
 ROOFLINE := decode-128 verify-128 decode-1024 2b-decode-128 2b-two-stage-128 2b-two-stage-verify-128
 
 # Decoding methods for the rows of the preset tiny, and for transformers.
-ON_ROWS := prompt-lookup,iad,aded,aded:search=false:depth=7,speculative:gamma=7,speculative:gamma=7:nodes=7,spectr:drafts=2:length=3,s2d,deer,gad,ppd
+ON_ROWS := prompt-lookup,iad,aded,aded:search=false:depth=7,speculative:gamma=7,speculative:gamma=7:nodes=7,spectr:drafts=2:length=3,s2d,deer,gad,ppd,eagle,chimera,hidden-transfer,del
 ON_TORCH := greedy,prompt-lookup,iad,aded,speculative,speculative:gamma=4:nodes=24,spectr,s2d,deer,gad,ppd,hidden-transfer,del,eagle,chimera
+
+# Dynamic exits beside fixed ones, and SpecTr's drafts by number and length.
+EXITS := greedy,del,del:stops=false,del:exit=1:length=1,del:exit=1:length=2,del:exit=1:length=4,del:exit=2:length=2,del:exit=3:length=2
+DRAFTS := greedy,spectr:drafts=1:length=4,spectr:drafts=2:length=4,spectr:drafts=4:length=4,spectr:drafts=8:length=4,spectr:drafts=1:length=8,spectr:drafts=8:length=8
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -85,11 +89,13 @@ performance: .venv/setup.stamp   ## the simulations behind docs/performance.md, 
 guarantees: .venv/setup.stamp    ## lossless methods against plain decoding, 32 prompts x 128 tokens: over an hour
 	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_ROWS)
 	.venv/bin/terntable compare --model kjv --dtype float64 --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_TORCH)
-	.venv/bin/terntable compare --model kjv --device sim --prompts kjv --limit 2 --max-tokens 64 --require-equal --methods greedy,aded,speculative:gamma=7
+	.venv/bin/terntable compare --model kjv --device sim --prompts kjv --limit 2 --max-tokens 64 --require-equal --methods greedy,aded,speculative:gamma=7,eagle,chimera,hidden-transfer,del
 
 decoding: .venv/smollm2.stamp    ## the measurements behind docs/decoding.md, on an otherwise idle machine
 	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 40 --max-tokens 64 --require-equal --methods $(ON_ROWS)
 	.venv/bin/terntable compare --model kjv --prompts kjv --limit 16 --max-tokens 64 --methods hf-greedy,hf-prompt-lookup,hf-assisted,$(ON_TORCH)
+	.venv/bin/terntable compare --model kjv-exits --device golden --prompts kjv --limit 16 --max-tokens 64 --require-equal --methods $(EXITS)
+	.venv/bin/terntable compare --model kjv --prompts kjv --limit 8 --max-tokens 64 --temperature 1 --methods $(DRAFTS)
 	for prompts in copying open; do .venv/bin/terntable compare --model smollm2 --prompts $$prompts --max-tokens 128 --clocked \
 	    --methods hf-greedy,hf-prompt-lookup,hf-assisted,greedy,prompt-lookup,prompt-lookup:ngram=8:length=32,iad,aded || exit 1; done
 

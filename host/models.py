@@ -18,7 +18,7 @@ from terntable.hw.spec.config import HardwareConfig
 __all__ = ["SHIPPED", "cache_folder", "find_model", "load_program"]
 
 #: Models in the package, each a Hugging Face directory.
-SHIPPED = ("kjv",)
+SHIPPED = ("kjv", "kjv-exits")
 
 #: Modules of the host that decide what a compiled file holds; all of `hw.spec` and `quant` do.
 COMPILER = ("compiler.py", "descriptors.py", "layout_plan.py", "program.py")

@@ -23,6 +23,7 @@ from terntable.host.errors import InputError
 from terntable.host.loaded import memory_needed
 from terntable.host.models import load_program
 from terntable.host.plot import scatter
+from terntable.host.sampling import Sampling
 from terntable.host.session import Session
 from terntable.host.text import encode_prompt, load_tokenizer
 
@@ -47,6 +48,9 @@ def add_parser(commands) -> None:
                         help="lines of JSON with a prompt each, lines of text, or a shipped set: copying, open, kjv (open)")
     parser.add_argument("--limit", type=int, metavar="N", help="most prompts (all)")
     parser.add_argument("--max-tokens", type=int, default=64, metavar="N", help="most new tokens of each prompt (64)")
+    parser.add_argument("--temperature", type=float, default=0.0, metavar="T",
+                        help="above 0, tokens are drawn; `equal` then says whether they are those of plain sampling, which some "
+                             "lossless methods keep the law of, but not the tokens (0)")
     parser.add_argument("--clocked", action="store_true",
                         help="budgets of drafts by the clock, in place of each paper's (device torch)")
     parser.add_argument("--dtype", choices=("float32", "float64", "bfloat16"), default="float32",
@@ -73,6 +77,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--max-tokens must be at least 1, not {arguments.max_tokens}")
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit must be at least 1, not {arguments.limit}")
+    sampling = Sampling(temperature=arguments.temperature)
+    if not sampling.greedy:
+        if arguments.require_equal:
+            raise InputError("--require-equal is for temperature 0, where a lossless method's tokens are those of plain decoding")
+        if drawn := [name for name in names if name.startswith("hf-")]:
+            raise InputError(f"{drawn[0]} draws other tokens than ours at every temperature above 0, so it is compared at 0 only")
     if arguments.device != "torch" and (arguments.clocked or arguments.dtype != "float32"):
         raise InputError(f"--clocked and --dtype are for device torch, not {arguments.device}")
     if arguments.plot is not None and not arguments.plot.parent.is_dir():
@@ -103,9 +113,9 @@ def _torch(arguments: argparse.Namespace, names: list[str], prompts: list[str]) 
                                                       assistant=assistant)))
             continue
         method, options = parse_method(name)
-        contenders.append(method_contender(name, method, options, target, max_tokens=arguments.max_tokens, eos=causal.eos,
-                                           model=causal.name, tokenizer=causal.tokenizer.backend_tokenizer,
-                                           clocked=arguments.clocked))
+        contenders.append(method_contender(name, method, options, target, eos=causal.eos, model=causal.name,
+                                           tokenizer=causal.tokenizer.backend_tokenizer, clocked=arguments.clocked,
+                                           **_drawn(arguments)))
     return _compare(arguments, contenders, target, [causal.chat(prompt) for prompt in prompts], causal.eos)
 
 
@@ -118,14 +128,14 @@ def _machine(arguments: argparse.Namespace, names: list[str], prompts: list[str]
     program = load_program(arguments.model, arguments.preset, progress=say)
     shape, tokenizer = program.shape, load_tokenizer(program.tokenizer.tobytes())
     ids = [encode_prompt(tokenizer, prompt, shape.bos) for prompt in prompts]
-    with open_device(arguments.device, program.config, memory_bytes=memory_needed(program), progress=say,
+    with open_device(arguments.device, program.config, memory_bytes=memory_needed(program, states=True), progress=say,
                      **memory_options(arguments)) as device, Session(device, program) as session:
         target = AcceleratorTarget(session)
         contenders = []
         for name in names:
             method, options = parse_method(name)
-            contenders.append(method_contender(name, method, options, target, max_tokens=arguments.max_tokens, eos=shape.eos,
-                                               model=shape.name, tokenizer=tokenizer))
+            contenders.append(method_contender(name, method, options, target, eos=shape.eos, model=shape.name,
+                                               tokenizer=tokenizer, **_drawn(arguments)))
         return _compare(arguments, contenders, target, ids, shape.eos, clock_hz=device.clock_hz)
 
 
@@ -140,7 +150,7 @@ def _compare(arguments: argparse.Namespace, contenders: list[Contender], target:
         for one in contenders:
             one.run(prompts[0][-8:])
     def greedy(prompt: Sequence[int]) -> list[int]:
-        return run_method(target, "greedy", prompt, max_tokens=arguments.max_tokens, eos=eos).tokens
+        return run_method(target, "greedy", prompt, eos=eos, **_drawn(arguments)).tokens
 
     results = [Result(one.name) for one in contenders]
     for number in compare(contenders, results, prompts, greedy, partial(gap, target)):
@@ -163,6 +173,11 @@ def _compare(arguments: argparse.Namespace, contenders: list[Contender], target:
         return code
     print(table(lines, COLUMNS + (SIMULATED if clock_hz else ())))
     return code
+
+
+def _drawn(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How many tokens, and how they are chosen."""
+    return {"max_tokens": arguments.max_tokens, "sampling": Sampling(temperature=arguments.temperature)}
 
 
 def _lossless(name: str) -> bool:

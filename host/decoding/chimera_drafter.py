@@ -54,9 +54,8 @@ class ChimeraNet(nn.Module):
         return F.linear(torch.cat([state, context], dim=-1), self.joins[head])
 
 
-def chimera_net(config: Any) -> ChimeraNet:
-    """A fresh net for a model's configuration."""
-    width = config.get_text_config().hidden_size
+def chimera_net(width: int) -> ChimeraNet:
+    """A fresh net for a model of a width."""
     return ChimeraNet(width, max(1, width // HEAD), INNER * width)
 
 

@@ -38,9 +38,8 @@ class FusedLayer(nn.Module):
         return self.layer(rows, positions, past=past, mask=mask)
 
 
-def fused_layer(config: Any) -> FusedLayer:
-    """A fresh layer for a model's configuration."""
-    width = config.get_text_config().hidden_size
+def fused_layer(width: int) -> FusedLayer:
+    """A fresh layer for a model of a width."""
     return FusedLayer(width, max(1, width // HEAD), INNER * width)
 
 

@@ -29,7 +29,7 @@ class FeatureDrafter(Drafter):
 
     Parameters
     ----------
-    target : with hidden states, as a `TorchTarget` has it.
+    target : with hidden states, and with embedding and output layer on the host: a `TorchTarget` or an `AcceleratorTarget`.
 
     Attributes
     ----------
@@ -71,8 +71,7 @@ class FeatureDrafter(Drafter):
 
     def book(self, weights: int) -> None:
         """Book a draft forward that reads so many weights besides those of the target's output layer."""
-        head = self.target.vocab * self.target.model.config.get_text_config().hidden_size
-        self.ledger.draft(units=(weights + head) / self.target.layer_weights)
+        self.ledger.draft(units=(weights + self.target.vocab * self.target.width) / self.target.layer_weights)
 
     @abstractmethod
     def refresh(self, states: Tensor) -> Any:
@@ -107,7 +106,7 @@ def fill(module: nn.Module, tensors: Mapping[str, NDArray], name: str) -> None:
 
 def place(module: nn.Module, target: Any) -> None:
     """Move a module to where the target is, for use without gradients."""
-    module.to(device=target.device, dtype=target.model.dtype).eval().requires_grad_(False)
+    module.to(device=target.device, dtype=target.dtype).eval().requires_grad_(False)
 
 
 def likeliest(logits: Tensor, count: int) -> list[list[tuple[int, float]]]:

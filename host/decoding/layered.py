@@ -5,7 +5,6 @@ where Llama does and if two tokens, run by its parts, have the logits that the w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import Tensor
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.torch_target import TorchTarget, _numpy, scores_of
-from terntable.host.decoding.tree import DraftTree
+from terntable.host.decoding.tree import DraftTree, Inject
 from terntable.host.errors import SessionError
 
-__all__ = ["Inject", "LayeredTarget", "run_layers"]
+__all__ = ["LayeredTarget", "run_layers"]
 
 #: Difference of logits, by their largest, up to which the parts are held for the whole.
 CLOSE = 0.02
@@ -26,14 +25,6 @@ CLOSE = 0.02
 
 #: What a model keeps below `model`, if it is built as Llama is.
 STRUCTURE = ("embed_tokens", "layers", "norm", "rotary_emb")
-
-
-@dataclass(frozen=True, eq=False)
-class Inject:
-    """Content of a probe that enters after `layer` layers, as `weights` (width, width) times what the node it hangs on is there."""
-
-    layer: int
-    weights: Any
 
 
 def run_layers(model: Any, states: Tensor, layers: Sequence[int], positions: Tensor, mask: Tensor, cache: Any) -> Tensor:
@@ -80,6 +71,10 @@ class LayeredTarget(TorchTarget):
         """Logits (n, vocab) of states (n, width) that leave after any layer: through the last norm and the output layer."""
         with torch.inference_mode():
             return self.head(self._norm(states))
+
+    def exit_law(self, tokens: Sequence[int], layer: int) -> Tensor:
+        """Logits (vocab,) after the last of tokens that run ahead."""
+        return self.exit_logits(self.run_ahead(tokens, layer)[-1:])[0]
 
     def run_ahead(self, tokens: Sequence[int], layer: int) -> Tensor:
         """States (n, width) of tokens behind those that ran ahead before, after the first `layer` layers.
@@ -159,7 +154,7 @@ class LayeredTarget(TorchTarget):
         try:
             states = self.embed([*prefix, *tree.tokens[:nodes]])
             for index in range(self.layers + 1):
-                new = [tree.probes[node].weights @ states[skip + self._anchor(tree, node)] for node in order[nodes:]
+                new = [tree.probes[node].weights @ states[skip + tree.anchor(node)] for node in order[nodes:]
                        if layers[node] == index]
                 states = torch.cat([states, torch.stack(new)]) if new else states
                 if index < self.layers:
@@ -180,12 +175,6 @@ class LayeredTarget(TorchTarget):
         if Capability.MID_INJECT not in self.capabilities:
             raise SessionError(f"The layers of a {type(self.model).__name__} cannot be run one by one")
         return content.layer
-
-    def _anchor(self, tree: DraftTree, node: int) -> int:
-        """The token that a probe hangs on, be it through other probes."""
-        while node in tree.probes:
-            node = tree.parents[node]
-        return node
 
     def _layer(self, index: int, states: Tensor, positions: Sequence[int], mask: Tensor) -> Tensor:
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):

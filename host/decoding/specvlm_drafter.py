@@ -23,9 +23,9 @@ class SpecVlmNet(nn.Module):
         self.layer, self.compressor = layer, Compressor(layer.join.out_features)
 
 
-def specvlm_net(config: Any) -> SpecVlmNet:
-    """A fresh net for a model's configuration."""
-    return SpecVlmNet(fused_layer(config))
+def specvlm_net(width: int) -> SpecVlmNet:
+    """A fresh net for a model of a width."""
+    return SpecVlmNet(fused_layer(width))
 
 
 class SpecVlm(Eagle):

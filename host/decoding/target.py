@@ -6,12 +6,10 @@ from typing import Protocol
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.tree import DraftTree
+from terntable.host.states import LAST
 from terntable.host.target import Counters, TokenSequence
 
 __all__ = ["LAST", "DecodingTarget"]
-
-#: The layer whose states enter the output layer, after the last norm.
-LAST = -1
 
 
 class DecodingTarget(TokenSequence, Protocol):

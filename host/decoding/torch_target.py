@@ -60,7 +60,7 @@ class TorchTarget:
         # Local layers of GPT-Neo count places in the cache, not positions.
         if config._attn_implementation in ("sdpa", "eager") and "local" not in getattr(config, "attention_layers", ()):
             self.capabilities |= Capability.TREE
-        self.layers = config.num_hidden_layers
+        self.layers, self.width = config.num_hidden_layers, config.hidden_size
         self.layer_weights = sum(weight.numel() for name, weight in model.named_parameters()
                                  if _OF_LAYER.search(name)) // self.layers
         self._cache: Any = self._fresh()
@@ -86,6 +86,11 @@ class TorchTarget:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Numbers that the model runs in."""
+        return self.model.dtype
 
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:

@@ -1,11 +1,20 @@
 """Drafts as a tree: tokens that may follow, and probe rows that ride along to guess further ones."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from terntable.host.decoding.law import TokenLaw
 
-__all__ = ["DraftTree"]
+__all__ = ["DraftTree", "Inject"]
+
+
+@dataclass(frozen=True, eq=False)
+class Inject:
+    """Content of a probe that enters after `layer` layers, as `weights` (width, width) times what the node it hangs on is there."""
+
+    layer: int
+    weights: Any
 
 
 class DraftTree:
@@ -64,6 +73,12 @@ class DraftTree:
     def child(self, node: int, token: int) -> int | None:
         """The child of a node with a token."""
         return self._children.get((node, token))
+
+    def anchor(self, node: int) -> int:
+        """The token that a probe hangs on, be it through other probes."""
+        while node in self.probes:
+            node = self.parents[node]
+        return node
 
     def drawn(self, node: int) -> list[int]:
         """Tokens of a node's children in the order of the draws."""

@@ -111,16 +111,31 @@ def main(arguments: list[str] | None = None) -> int:
     """Count the triples of tokens in texts, for method aded."""
     parser = argparse.ArgumentParser(prog="python -m terntable.host.decoding.trigrams", description=main.__doc__)
     parser.add_argument("texts", nargs="*", type=Path, metavar="TEXT", help="files in UTF-8 (the books that kjv was trained on)")
-    parser.add_argument("--tokenizer", type=Path, required=True, metavar="FILE", help="tokenizer.json of the model")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json of the model")
+    source.add_argument("--answers", metavar="MODEL", help="count the answers of a chat model to made-up questions, not texts")
+    parser.add_argument("--questions", type=int, default=320, metavar="N", help="how many of them (320)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="what is written, of safetensors")
     parser.add_argument("--least", type=int, default=1, metavar="N", help="leave out triples that occur less often (1)")
     parser.add_argument("--kept", type=int, default=KEPT, metavar="N", help=f"successors of a pair that are kept ({KEPT})")
     chosen = parser.parse_args(arguments)
-    tokenizer = Tokenizer.from_file(str(chosen.tokenizer))
-    table = TrigramCorpus.count(_encoded(tokenizer, chosen.texts), tokenizer.get_vocab_size(), kept=chosen.kept, least=chosen.least)
+    if chosen.answers is not None:
+        texts, vocab = _answered(chosen.answers, chosen.questions)
+    else:
+        tokenizer = Tokenizer.from_file(str(chosen.tokenizer))
+        texts, vocab = _encoded(tokenizer, chosen.texts), tokenizer.get_vocab_size()
+    table = TrigramCorpus.count(texts, vocab, kept=chosen.kept, least=chosen.least)
     table.save(chosen.out)
     print(f"{chosen.out}: {len(table)} triples after {len(table.pairs)} pairs, {chosen.out.stat().st_size} bytes", file=sys.stderr)
     return 0
+
+
+def _answered(model: str, count: int) -> tuple[Iterable[Sequence[int]], int]:
+    from terntable.host.decoding.loading import load_model
+    from terntable.host.decoding.training.answers import answers
+
+    causal = load_model(model)
+    return answers(causal, count, progress=lambda said: print(said, file=sys.stderr)), causal.model.config.vocab_size
 
 
 def _encoded(tokenizer: Tokenizer, paths: Sequence[Path]) -> Iterable[Sequence[int]]:

@@ -177,16 +177,25 @@ class Network(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, length) int64 -> (batch, length, vocabulary) float32 logits; length up to `positions`."""
+    def states(self, tokens: Tensor) -> list[Tensor]:
+        """(batch, length) int64 -> what each layer gives, (batch, length, hidden); length up to `positions`."""
         length = tokens.shape[1]
         if length > self.config.positions:
             raise ValueError(f"{length} tokens do not fit into {self.config.positions} positions")
         cos, sin = self.cos[:length], self.sin[:length]
-        x = F.embedding(tokens, self.embed_tokens)
+        x, given = F.embedding(tokens, self.embed_tokens), []
         for layer in self.layers:
             x = layer(x, cos, sin)
-        return F.linear(self.norm(x), self.embed_tokens)
+            given.append(x)
+        return given
+
+    def head(self, states: Tensor) -> Tensor:
+        """(..., hidden) of any layer -> (..., vocabulary) float32 logits."""
+        return F.linear(self.norm(states), self.embed_tokens)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(batch, length) int64 -> (batch, length, vocabulary) float32 logits; length up to `positions`."""
+        return self.head(self.states(tokens)[-1])
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats a token."""

@@ -24,7 +24,8 @@ def test_methods_lists_all(capfd):
     assert all(set(line) == {"name", "paper", "guarantee", "needs", "targets", "status"} for line in lines)
     known = {line["name"]: line for line in lines}
     assert known["prompt-lookup"]["targets"] == ["torch", "golden", "sim", "pynq"] and known["prompt-lookup"]["status"] == "ready"
-    assert known["eagle"]["targets"] == ["torch"] and "last-hidden" in known["eagle"]["needs"]
+    assert known["eagle"]["targets"] == known["prompt-lookup"]["targets"] and "last-hidden" in known["eagle"]["needs"]
+    assert known["specvlm"]["targets"] == ["torch"] and "image" in known["specvlm"]["needs"]
     assert known["gad++"]["guarantee"].startswith("lossy")
     code, out, _ = run(capfd, "methods")
     assert code == 0 and len(out.splitlines()) == 1 + len(METHODS)
@@ -62,8 +63,10 @@ def test_compare_counts(device, checkpoint, prompts, capfd, tmp_path):
     (["--methods", "hf-greedy"], "hf-greedy is transformers' own and needs device torch, not golden"),
     (["--methods", "greedy", "--prompts", "none.txt"], "Unknown prompts 'none.txt'"),
     (["--methods", "greedy", "--limit", "0"], "--limit must be at least 1, not 0"),
+    (["--methods", "greedy", "--temperature", "-1"], "temperature must be"),
+    (["--methods", "greedy", "--temperature", "1", "--require-equal"], "--require-equal is for temperature 0"),
     (["--methods", "greedy", "--clocked"], "--clocked and --dtype are for device torch, not golden"),
-    (["--methods", "eagle"], "Method eagle needs the last hidden states, which target golden does not have"),
+    (["--methods", "specvlm"], "Method specvlm needs images in the prompt, which target golden does not have"),
     (["--methods", "greedy", "--max-tokens", "64"], "do not fit the context of 64"),
 ])
 def test_compare_refuses(words, sentence, checkpoint, capfd):

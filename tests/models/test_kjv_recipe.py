@@ -6,17 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import BitNetForCausalLM
 
 from terntable.models.kjv_recipe import data
 from terntable.models.kjv_recipe.evaluate import bits_per_byte, load_exported, windowed_bits
-from terntable.models.kjv_recipe.export import export, hugging_face_names
+from terntable.models.kjv_recipe.export import export, hugging_face_names, quantised_tensors
 from terntable.models.kjv_recipe.network import Network, NetworkConfig
 from terntable.models.kjv_recipe.ngram import KneserNey
+from terntable.models.kjv_recipe.resume import resumed_network
 from terntable.models.kjv_recipe.tokenizer import train_tokenizer
 from terntable.models.kjv_recipe.train import Run, RunConfig, load_network, train
 from terntable.quant.checksums import verify_checksums
+from terntable.quant.huggingface import read_checkpoint
 
 SHIPPED = Path(__file__).parents[2] / "models" / "kjv"
 
@@ -191,6 +194,19 @@ def test_export_gives_equal_weights_and_logits_in_transformers(tmp_path: Path) -
         ours, theirs = network(tokens), model(tokens).logits
     assert (ours - theirs).abs().max() < 1e-3 * theirs.abs().max()
     assert torch.equal(ours.argmax(-1), theirs.argmax(-1))
+
+
+def test_a_checkpoint_is_resumed_as_it_is(tmp_path: Path) -> None:
+    """What a resumed network would export is what it was made of: all codes, and scales to a rounding of their mean."""
+    resumed = quantised_tensors(resumed_network(read_checkpoint(SHIPPED)))
+    for name, wanted in load_file(SHIPPED / "model.safetensors").items():
+        if name.endswith("_scale"):
+            assert resumed[name].item() == pytest.approx(wanted.item(), rel=1e-6), name
+        else:
+            assert torch.equal(resumed[name], wanted), name
+    with pytest.raises(ValueError, match="tied head and relu2, not silu"):
+        checkpoint = read_checkpoint(SHIPPED)
+        resumed_network(replace(checkpoint, config=replace(checkpoint.config, hidden_act="silu")))
 
 
 def test_training_and_evaluation_arithmetic_agree() -> None:

@@ -26,7 +26,7 @@ def build(setup: Setup) -> Decoder:
     from terntable.host.decoding.chimera_drafter import Chimera, chimera_net
     from terntable.host.decoding.feature_drafter import load_weights
 
-    net = chimera_net(setup.target.model.config)  # type: ignore[attr-defined]
+    net = chimera_net(setup.target.width)  # type: ignore[attr-defined]
     load_weights("chimera", setup, "chimera", net)
     return Decoder(Chimera(setup.target, net), Deterministic())
 

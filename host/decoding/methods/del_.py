@@ -38,7 +38,7 @@ class ExitDrafter(Drafter):
 
     Parameters
     ----------
-    target : a `terntable.host.decoding.layered.LayeredTarget`.
+    target : a `LayeredTarget` or an `AcceleratorTarget`.
     exit_layer : fixed; chosen round by round if None.
     length : most tokens of a draft.
     decay : of the statistics.
@@ -63,7 +63,7 @@ class ExitDrafter(Drafter):
         self.statistics = ExitStatistics(self.target.layers, range(1, self.target.layers), decay=self.decay, most=self.length)
         self.exit = self._fixed or 1
         self._first = True
-        self._head = self.target.model.get_output_embeddings().weight.numel() / self.target.layer_weights
+        self._head = self.target.vocab * self.target.width / self.target.layer_weights
 
     def propose(self, tokens: Sequence[int], budget: Budget) -> DraftTree:
         """A chain of the best tokens behind the exit."""
@@ -74,7 +74,7 @@ class ExitDrafter(Drafter):
         least = 0.0 if self._first or self._fixed or not self.stops else self.statistics.threshold(self.exit)
         rows = list(tokens[self.target.length:])
         for _ in range(most):
-            law = self.target.exit_logits(self.target.run_ahead(rows, self.exit)[-1:])[0].softmax(dim=-1)
+            law = self.target.exit_law(rows, self.exit).softmax(dim=-1)
             sure, token = law.max(dim=-1)
             # The row of the last draft runs through these layers in verification, and is part of the forward that is counted there.
             self.ledger.draft(units=self._head + self.exit)

@@ -28,7 +28,7 @@ def build(setup: Setup, *, width: int = WIDTH, depth: int = DEPTH, nodes: int = 
     from terntable.host.decoding.eagle_drafter import Eagle, fused_layer
     from terntable.host.decoding.feature_drafter import load_weights
 
-    layer = fused_layer(setup.target.model.config)  # type: ignore[attr-defined]
+    layer = fused_layer(setup.target.width)  # type: ignore[attr-defined]
     load_weights("eagle", setup, "eagle", layer)
     return Decoder(Eagle(setup.target, layer, width=width, depth=depth, nodes=nodes), Deterministic())
 

@@ -27,7 +27,7 @@ def build(setup: Setup, *, nodes: int | None = None, dynamic: bool = True) -> De
     """`nodes` besides the root, chosen by the clock if not given; `dynamic` is whether the number of states differs by node."""
     import torch
 
-    from terntable.host.decoding.layered import Inject
+    from terntable.host.decoding.tree import Inject
 
     recipe, tensors = load_part("hidden-transfer", setup.model, "hidden-transfer", setup.parts)
     target: Any = setup.target

@@ -26,7 +26,7 @@ def build(setup: Setup, *, branch: str = "gate", width: int = WIDTH, depth: int 
     from terntable.host.decoding.feature_drafter import load_weights
     from terntable.host.decoding.specvlm_drafter import SpecVlm, specvlm_net
 
-    net = specvlm_net(setup.target.model.config)  # type: ignore[attr-defined]
+    net = specvlm_net(setup.target.width)  # type: ignore[attr-defined]
     load_weights("specvlm", setup, "specvlm", net)
     return Decoder(SpecVlm(setup.target, net, branch=branch, width=width, depth=depth, nodes=nodes), Deterministic())
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from terntable.host.arguments import say
 from terntable.host.decoding.loading import load_model
-from terntable.host.decoding.parts import SHIPPED_PARTS, save_part
+from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.training.part import Part
 from terntable.host.errors import DeviceError, InputError
 from terntable.host.models import cache_folder
+from terntable.quant.checkpoint import CheckpointError
 
 __all__ = ["PARTS", "main", "train_part"]
 
@@ -57,6 +58,9 @@ def train_part(part: Part, model: str, folder: Path, *, steps: int | None = None
     losses = train(job.module, job.loss, recipe, folder=cache_folder(), name=f"{known}-{part.name}", progress=say)
     if job.finish is not None:
         job.finish()
+    if job.keep is not None:
+        say(f"{job.keep(folder)}: {len(losses)} updates in {time.monotonic() - start:.0f} s")
+        return losses
     tensors = {name: value.detach().numpy() for name, value in job.module.state_dict().items() if not name.startswith(job.frozen)}
     file = folder / known / f"{part.name}.safetensors"
     save_part(file, {"part": part.name, "model": known, "config": job.config, "recipe": asdict(recipe),
@@ -71,15 +75,15 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--model", default="kjv", help="shipped name or Hugging Face directory (kjv)")
     parser.add_argument("--steps", type=int, metavar="N", help="updates, in place of the recipe's")
-    parser.add_argument("--folder", type=Path, default=SHIPPED_PARTS, help="where parts are kept by model (with the shipped ones)")
+    parser.add_argument("--folder", type=Path, help="where parts are kept by model (with the shipped ones)")
     arguments = parser.parse_args(words)
     if arguments.steps is not None and arguments.steps < 1:
         print(f"--steps must be at least 1, not {arguments.steps}", file=sys.stderr)
         return 2
     try:
         part = importlib.import_module(f"terntable.host.decoding.training.{PARTS[arguments.part]}").PART
-        train_part(part, arguments.model, arguments.folder, steps=arguments.steps)
-    except (InputError, DeviceError) as error:
+        train_part(part, arguments.model, arguments.folder or part.home, steps=arguments.steps)
+    except (InputError, DeviceError, CheckpointError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

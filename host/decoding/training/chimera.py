@@ -51,7 +51,7 @@ def unroll(net: ChimeraNet, tokens: Tensor, states: Tensor, embed: nn.Module, he
 def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     """A fresh net; the target's embedding and output layer, which it reads, stay as they are."""
     torch.manual_seed(recipe.seed)
-    net = chimera_net(teacher.model.config)
+    net = chimera_net(teacher.model.config.hidden_size)
     embed, head = teacher.model.get_input_embeddings(), teacher.model.get_output_embeddings()
     windows = StateWindows(teacher, tokens, recipe)
 
@@ -67,4 +67,4 @@ def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     return Job(net, loss, {"width": net.layer.out.in_features, "heads": net.layer.heads})
 
 
-PART = Part("chimera", Recipe(steps=250, batch=8, length=96, rate=1.5e-3, warmup=30, floor=0.05), prepare, answers=4096)
+PART = Part("chimera", Recipe(steps=1000, batch=8, length=96, rate=1.5e-3, warmup=30, floor=0.05), prepare, answers=4096)

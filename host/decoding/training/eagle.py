@@ -30,7 +30,7 @@ def continuation_loss(said: Tensor, states: Tensor, made: Tensor, head: Callable
 def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     """A fresh layer that is drawn to the teacher's next state at each token of a window."""
     torch.manual_seed(recipe.seed)
-    layer: FusedLayer = fused_layer(teacher.model.config)
+    layer: FusedLayer = fused_layer(teacher.model.config.hidden_size)
     embed, head = teacher.model.get_input_embeddings(), teacher.model.get_output_embeddings()
 
     windows = StateWindows(teacher, tokens, recipe)

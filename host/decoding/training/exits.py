@@ -1,57 +1,63 @@
-"""Part `exits`: a small causal model that decodes from each of its layers, trained on the King James text as LayerSkip trains.
+"""Model `kjv-exits`: the ternary model trained further so that it decodes from each of its layers, as LayerSkip trains.
 
 Elhoushi et al. 2024, arXiv 2404.16710: one norm and output layer serve all exits, and the loss of an exit is cross-entropy with
 the text. The exits take turns, a third of them in each update; the last layer is always there and counts as much as all others. No
-layer is dropped out, since the model is trained from nothing. The text is that of the shipped model's training; what the teacher
-wrote is not used.
+layer is dropped out: the model is small, and has been trained already. The text is that of the model's own training; what the
+teacher wrote is not used. What comes out is a checkpoint like any other, which the accelerator runs.
 """
 
+import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
+import terntable.models
 from terntable.host.decoding.training.losses import cross_entropy
 from terntable.host.decoding.training.part import Job, Part
 from terntable.host.decoding.training.teacher import Teacher, kjv_windows
 from terntable.host.decoding.training.trainer import Recipe
+from terntable.quant.checksums import write_checksums
+from terntable.quant.huggingface import read_checkpoint
 
-__all__ = ["PART", "exit_loss", "exits_config"]
+__all__ = ["PART", "exit_loss"]
 
 #: Updates in which each exit has its turn once.
 TURNS = 3
 
 
-def exits_config(tokens: Any, *, width: int = 128, layers: int = 8) -> LlamaConfig:
-    """Sizes of the model, for the tokens and the context of another one's configuration."""
-    return LlamaConfig(vocab_size=tokens.vocab_size, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
-                       num_attention_heads=width // 32, num_key_value_heads=width // 32, tie_word_embeddings=True,
-                       max_position_embeddings=tokens.max_position_embeddings, bos_token_id=tokens.bos_token_id,
-                       eos_token_id=tokens.eos_token_id)
-
-
-def exit_loss(model: Any, tokens: Tensor, step: int) -> Tensor:
+def exit_loss(network: Any, tokens: Tensor, step: int) -> Tensor:
     """Half of the last layer's loss and half of the mean over the exits whose turn it is, for tokens (B, L)."""
-    out = model.model(input_ids=tokens[:, :-1], output_hidden_states=True, use_cache=False)
-    layers = model.config.num_hidden_layers
-    early = [model.model.norm(out.hidden_states[layer]) for layer in range(1, layers) if layer % TURNS == step % TURNS]
-    losses = [cross_entropy(model.lm_head(states), tokens[:, 1:]) for states in [*early, out.last_hidden_state]]
-    return (torch.stack(losses[:-1]).mean() + losses[-1]) / 2 if early else losses[-1]
+    states = network.states(tokens[:, :-1])
+    own = [layer for layer in range(1, len(states)) if layer % TURNS == step % TURNS]
+    losses = [cross_entropy(network.head(states[layer - 1]), tokens[:, 1:]) for layer in [*own, len(states)]]
+    return (torch.stack(losses[:-1]).mean() + losses[-1]) / 2 if own else losses[-1]
 
 
 def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
-    """A fresh model."""
-    torch.manual_seed(recipe.seed)
-    config = exits_config(teacher.model.config)
-    model = LlamaForCausalLM(config)
+    """The teacher's own weights, to be trained further."""
+    from terntable.models.kjv_recipe.export import export
+    from terntable.models.kjv_recipe.resume import resumed_network
+
+    source = Path(teacher.model.config.name_or_path)
+    network = resumed_network(read_checkpoint(source))
     windows = torch.from_numpy(kjv_windows(teacher.causal, recipe.steps * recipe.batch, length=recipe.length + 1, seed=recipe.seed))
 
     def loss(step: int) -> Tensor:
-        return exit_loss(model, windows[step * recipe.batch:(step + 1) * recipe.batch], step)
+        return exit_loss(network, windows[step * recipe.batch:(step + 1) * recipe.batch], step)
 
-    # The output layer is the embedding.
-    return Job(model, loss, config.to_diff_dict(), frozen=("lm_head.",))
+    def keep(folder: Path) -> Path:
+        out = folder / f"{teacher.causal.name}-{PART.name}"
+        export(network=network.eval(), tokenizer=source / "tokenizer.json", directory=out)
+        (out / "recipe.json").write_text(json.dumps({"part": PART.name, "model": teacher.causal.name, "recipe": asdict(recipe)},
+                                                    indent=2) + "\n")
+        write_checksums(out)
+        return out
+
+    return Job(network, loss, {}, keep=keep)
 
 
-PART = Part("exits", Recipe(steps=500, batch=8, length=64, rate=4e-3, warmup=30, floor=0.05, decay=0.01), prepare, answers=4096)
+PART = Part("exits", Recipe(steps=2500, batch=8, length=64, rate=1e-3, warmup=30, floor=0.02), prepare, answers=64,
+            home=Path(terntable.models.__path__[0]))

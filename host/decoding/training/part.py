@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from terntable.host.decoding.parts import SHIPPED_PARTS
 from terntable.host.decoding.training.teacher import Teacher
 from terntable.host.decoding.training.trainer import Recipe
 
@@ -23,6 +25,7 @@ class Job:
     config : what is needed, beside the tensors, to make the part again; goes into the file.
     frozen : beginnings of names in the module's state that belong to the target.
     finish : called once the module is trained, to measure what shall be kept with it.
+    keep : writes what was trained below a folder, in place of the one file of a part, and says where.
 
     """
 
@@ -31,6 +34,7 @@ class Job:
     config: dict[str, Any]
     frozen: tuple[str, ...] = ()
     finish: Callable[[], None] | None = None
+    keep: Callable[[Path], Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Part:
     answers : sequences that the teacher shall write for it.
     make : makes the job from the recipe alone, for a part that the teacher's text is not for.
     model : name that such a part is kept by.
+    home : folder where the shipped one lies.
 
     """
 
@@ -54,3 +59,4 @@ class Part:
     answers: int = 2048
     make: Callable[[Recipe], Job] | None = None
     model: str = ""
+    home: Path = SHIPPED_PARTS

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from terntable.host.decoding.training.exits import exits_config
 from terntable.host.decoding.training.losses import cross_entropy
 from terntable.host.decoding.training.part import Job, Part
 from terntable.host.decoding.training.teacher import Teacher, kjv_windows
@@ -32,10 +31,18 @@ def sorted_loss(model: Any, exits: Sequence[int], tokens: Tensor) -> Tensor:
     return torch.stack([cross_entropy(model.lm_head(one), tokens[:, 1:]) for one in [*states, out.last_hidden_state]]).mean()
 
 
+def sorted_config(tokens: Any, *, width: int = 128) -> LlamaConfig:
+    """Sizes of the model, for the tokens and the context of another one's configuration."""
+    return LlamaConfig(vocab_size=tokens.vocab_size, hidden_size=width, intermediate_size=3 * width, num_hidden_layers=EXITS[-1],
+                       num_attention_heads=width // 32, num_key_value_heads=width // 32, tie_word_embeddings=True,
+                       max_position_embeddings=tokens.max_position_embeddings, bos_token_id=tokens.bos_token_id,
+                       eos_token_id=tokens.eos_token_id)
+
+
 def prepare(teacher: Teacher, tokens: Tensor, recipe: Recipe) -> Job:
     """A fresh model."""
     torch.manual_seed(recipe.seed)
-    config = exits_config(teacher.model.config, layers=EXITS[-1])
+    config = sorted_config(teacher.model.config)
     model = LlamaForCausalLM(config)
     windows = torch.from_numpy(kjv_windows(teacher.causal, recipe.steps * recipe.batch, length=recipe.length + 1, seed=recipe.seed))
 

@@ -39,7 +39,7 @@ def distil(model: SceneModel, recipe: Recipe) -> Job:
     """A fresh net for a target, which stays as it is."""
     torch.manual_seed(recipe.seed)
     model.requires_grad_(False).eval()
-    net, head = specvlm_net(model.config), model.get_output_embeddings()
+    net, head = specvlm_net(model.config.hidden_size), model.get_output_embeddings()
 
     def loss(step: int) -> Tensor:
         # Other pictures than those of the target's own training.

@@ -21,7 +21,7 @@ def target():
 @pytest.fixture
 def net(target):
     torch.manual_seed(1)
-    net = chimera_net(target.model.config)
+    net = chimera_net(target.width)
     place(net, target)
     return net
 
@@ -68,7 +68,7 @@ def test_a_trigram_is_the_same_looked_up(target, net):
 
 def test_begins_as_the_sum_of_state_and_context():
     torch.manual_seed(0)
-    net = chimera_net(TinyTeacher(VOCAB, WIDTH).model.config)
+    net = chimera_net(WIDTH)
     state, context = torch.randn(3, WIDTH), torch.randn(3, WIDTH)
     for head in range(HEADS):
         torch.testing.assert_close(net.join(head, state, context), state + context)

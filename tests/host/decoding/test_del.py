@@ -1,6 +1,8 @@
 """Dynamic exit layers: statistics, equality with plain decoding, what layers run, shadow tokens, training."""
 
 import itertools
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,23 +10,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
-from transformers import LlamaForCausalLM
 
-from terntable.host.decoding import loading
 from terntable.host.decoding.exit_statistics import ExitStatistics, tokens_per_layer
 from terntable.host.decoding.generation import run_method
 from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.ledger import Ledger
+from terntable.host.decoding.loading import load_model
 from terntable.host.decoding.loop import decode
 from terntable.host.decoding.methods.del_ import ExitDrafter
-from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.rules import Match
 from terntable.host.decoding.torch_target import TorchTarget
-from terntable.host.decoding.training.exits import exit_loss, exits_config
+from terntable.host.decoding.training.__main__ import train_part
+from terntable.host.decoding.training.exits import PART, exit_loss
 from terntable.host.decoding.training.trainer import Recipe, train
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError
+from terntable.host.models import find_model
 from terntable.host.sampling import Sampling
+from terntable.models.kjv_recipe.network import Network, NetworkConfig
+from terntable.quant.checksums import verify_checksums
+from terntable.quant.huggingface import read_checkpoint
 from tests.host.decoding.models import tiny
 
 PROMPT = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -150,9 +155,10 @@ def test_a_target_without_layers_or_an_exit_outside_is_refused(model):
 
 
 def small():
-    """A model as the part has it, but smaller."""
+    """A ternary network as the recipe has it, but smaller."""
     torch.manual_seed(1)
-    return LlamaForCausalLM(exits_config(tiny().config, width=32, layers=4))
+    return Network(NetworkConfig(vocabulary=40, hidden=32, intermediate=48, layers=4, heads=2, kv_heads=1, head_dim=16,
+                                 positions=32))
 
 
 def test_training_repeats_and_reaches_all_exits(tmp_path):
@@ -166,24 +172,34 @@ def test_training_repeats_and_reaches_all_exits(tmp_path):
     # The loss of an update is that of its exits: each in turn, and always the last.
     made, seen = small(), set()
     with torch.no_grad():
-        hidden = made.model(input_ids=tokens[:, :-1], output_hidden_states=True).hidden_states
+        laws = [made.head(given).flatten(0, 1) for given in made.states(tokens[:, :-1])]
         for step in range(3):
             own = [layer for layer in (1, 2, 3) if layer % 3 == step % 3]
-            *early, last = (float(cross_entropy(made.lm_head(states).flatten(0, 1), tokens[:, 1:].flatten()))
-                            for states in [*(made.model.norm(hidden[layer]) for layer in own), hidden[4]])
+            *early, last = (float(cross_entropy(laws[layer - 1], tokens[:, 1:].flatten())) for layer in [*own, 4])
             assert float(exit_loss(made, tokens, step)) == pytest.approx((sum(early) / len(own) + last) / 2, rel=1e-5)
             seen |= set(own)
     assert seen == {1, 2, 3}
 
 
-def test_the_part_is_loaded_by_name(tmp_path, monkeypatch):
-    made = small()
-    tensors = {key: value.numpy() for key, value in made.state_dict().items() if key != "lm_head.weight"}
-    save_part(tmp_path / "kjv" / "exits.safetensors", {"config": made.config.to_diff_dict()}, tensors)
-    monkeypatch.setattr("terntable.host.decoding.parts.SHIPPED_PARTS", tmp_path)
-    loaded = loading.load_model("kjv-exits")
-    assert loaded.name == "kjv-exits" and loaded.encode("In the beginning")
-    given = torch.tensor([[1, 2, 3]])
-    with torch.no_grad():
-        torch.testing.assert_close(loaded.model(given).logits, made(given).logits, rtol=0, atol=2e-3)
-    assert LayeredTarget(loaded.model).score(DraftTree(1)).best
+def test_what_was_trained_is_a_checkpoint_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERNTABLE_BUILD", str(tmp_path / "build"))
+    train_part(replace(PART, answers=1), "kjv", tmp_path, steps=1)
+    made = tmp_path / "kjv-exits"
+    assert verify_checksums(made) and json.loads((made / "recipe.json").read_text())["recipe"]["steps"] == 1
+    before, after = (read_checkpoint(path) for path in (find_model("kjv"), made))
+    same = [np.mean(one.q.codes == other.q.codes) for one, other in zip(before.layers, after.layers, strict=True)]
+    # An update at the first warm-up rate moves few codes, and what a scale was it nearly is.
+    assert min(same) > 0.95 and after.layers[0].q.scale == pytest.approx(before.layers[0].q.scale, rel=0.01)
+
+
+def test_the_shipped_exits_agree_with_the_last_layer():
+    """What the first layers say is what all of them say far more often than in the model that it was made of."""
+    tokens = load_model("kjv").encode("And it came to pass in those days, that he went out into a mountain to pray, and continued")
+    agreement = {}
+    for name in ("kjv", "kjv-exits"):
+        target = LayeredTarget(load_model(name).model)
+        states = target.score(DraftTree(tokens[-1]), tokens[:-1], hidden=(*range(1, target.layers), -1)).hidden
+        said = target.head(states[-1]).argmax(dim=-1)
+        agreement[name] = np.mean([float((target.exit_logits(states[layer]).argmax(dim=-1) == said).float().mean())
+                                   for layer in range(1, target.layers)])
+    assert agreement["kjv-exits"] > 1.2 * agreement["kjv"]

@@ -24,7 +24,7 @@ def target():
 @pytest.fixture
 def layer(target):
     torch.manual_seed(1)
-    layer = fused_layer(target.model.config)
+    layer = fused_layer(target.width)
     place(layer, target)
     return layer
 

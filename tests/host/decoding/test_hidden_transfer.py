@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from terntable.host.decoding.generation import run_method
-from terntable.host.decoding.layered import Inject, LayeredTarget
+from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.parts import save_part
 from terntable.host.decoding.sparse_tree import RANKS
 from terntable.host.decoding.torch_target import TorchTarget
@@ -13,7 +13,7 @@ from terntable.host.decoding.training import hidden_transfer
 from terntable.host.decoding.training.probes import read_tokens
 from terntable.host.decoding.training.teacher import PROMPT
 from terntable.host.decoding.training.trainer import Recipe, train
-from terntable.host.decoding.tree import DraftTree
+from terntable.host.decoding.tree import DraftTree, Inject
 from terntable.host.errors import InputError
 from terntable.host.sampling import Sampling
 from tests.host.decoding.models import tiny

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from terntable.host.decoding.capabilities import Capability
-from terntable.host.decoding.layered import Inject, LayeredTarget
+from terntable.host.decoding.layered import LayeredTarget
 from terntable.host.decoding.target import LAST
 from terntable.host.decoding.torch_target import TorchTarget
-from terntable.host.decoding.tree import DraftTree
+from terntable.host.decoding.tree import DraftTree, Inject
 from terntable.host.errors import SessionError
 from tests.host.decoding.models import SIZES, tiny
 

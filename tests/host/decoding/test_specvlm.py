@@ -35,7 +35,7 @@ def target():
 @pytest.fixture
 def net(target):
     torch.manual_seed(1)
-    net = specvlm_net(target.model.config)
+    net = specvlm_net(target.width)
     place(net, target)
     return net
 
