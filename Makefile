@@ -94,7 +94,7 @@ guarantees: .venv/setup.stamp    ## lossless methods against plain decoding, 32 
 decoding: .venv/smollm2.stamp    ## the measurements behind docs/decoding.md, on an otherwise idle machine
 	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 40 --max-tokens 64 --require-equal --methods $(ON_ROWS)
 	.venv/bin/terntable compare --model kjv --prompts kjv --limit 16 --max-tokens 64 --methods hf-greedy,hf-prompt-lookup,hf-assisted,$(ON_TORCH)
-	.venv/bin/terntable compare --model kjv-exits --device golden --prompts kjv --limit 16 --max-tokens 64 --require-equal --methods $(EXITS)
+	.venv/bin/terntable compare --model kjv-exits --device golden --prompts kjv --limit 8 --max-tokens 64 --require-equal --methods $(EXITS)
 	.venv/bin/terntable compare --model kjv --prompts kjv --limit 8 --max-tokens 64 --temperature 1 --methods $(DRAFTS)
 	for prompts in copying open; do .venv/bin/terntable compare --model smollm2 --prompts $$prompts --max-tokens 128 --clocked \
 	    --methods hf-greedy,hf-prompt-lookup,hf-assisted,greedy,prompt-lookup,prompt-lookup:ngram=8:length=32,iad,aded || exit 1; done

@@ -1,77 +1,44 @@
 """A budget controller that goes by the clock: it verifies as many nodes as pay for the time they take."""
 
-from bisect import bisect_left
-
 from terntable.host.decoding.drafter import Budget, Outcome
+from terntable.host.decoding.latency import Latency
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.tree import DraftTree
 
-__all__ = ["Clocked", "Latency", "Rates"]
+__all__ = ["Clocked", "Rates"]
 
-#: Widths of trees that times are kept for.
-WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-#: What a row adds to a forward, as a share of a forward of one row, until it was measured.
-ROW_SHARE = 0.06
-#: How fast old times and old outcomes lose weight.
-TIME_DECAY, RATE_DECAY = 0.8, 0.95
-#: The probability that is assumed without evidence, the trials it counts for, and its return per round that drafts nothing.
+#: How fast old outcomes lose weight, and the tokens and seconds of old rounds.
+RATE_DECAY, SPEED_DECAY = 0.95, 0.98
+#: What share of a drafter's estimate is assumed without evidence, the trials it counts for, and its return per round in which
+#: nothing of a draft paid.
 PRIOR, PRIOR_TRIALS, RETURN = 0.6, 2.0, 0.97
 #: Steps of a drafter's own estimates.
 STEPS = 10
 #: Most draft nodes.
 MOST = 48
-
-
-class Latency:
-    """Seconds of a forward by its rows, learned as they come."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
-
-    def add(self, rows: int, seconds: float) -> None:
-        """Learn from a forward."""
-        width = WIDTHS[min(bisect_left(WIDTHS, rows), len(WIDTHS) - 1)]
-        known = self._seconds.get(width)
-        # A forward that was interrupted by other work must not count in full.
-        value = seconds if known is None else min(seconds, 2 * known)
-        self._seconds[width] = value if known is None else TIME_DECAY * known + (1 - TIME_DECAY) * value
-
-    def __call__(self, rows: int) -> float:
-        """Seconds that a forward of so many rows should take; without evidence, in units of a forward of one row."""
-        if not self._seconds:
-            return 1 + ROW_SHARE * (rows - 1)
-        known = sorted(self._seconds)
-        above = bisect_left(known, rows)
-        if above < len(known) and known[above] == rows:
-            return self._seconds[rows]
-        if 0 < above < len(known):
-            low, high = known[above - 1], known[above]
-            part = (rows - low) / (high - low)
-            return self._seconds[low] * (1 - part) + self._seconds[high] * part
-        nearest = known[0] if above == 0 else known[-1]
-        slope = ROW_SHARE * self._seconds[known[0]] / (1 + ROW_SHARE * (known[0] - 1))
-        if len(known) > 1:
-            slope = max(slope / 4, (self._seconds[known[-1]] - self._seconds[known[0]]) / (known[-1] - known[0]))
-        return max(self._seconds[nearest] + slope * (rows - nearest), 1e-9)
+#: Rows that a forward is tried with once, in this order, whatever they promise; the rounds after which one of them is tried again.
+TRIALS, AGAIN = (8, 4, 2, 5, 16, 3, 6, 12), 64
 
 
 class Rates:
     """How often a drafted token is accepted once its parent is, by the drafter's own estimate of that."""
 
     def __init__(self) -> None:
-        self._trials = [PRIOR_TRIALS] * (STEPS + 1)
-        self._taken = [PRIOR * PRIOR_TRIALS] * (STEPS + 1)
+        # The last place is of all estimates together.
+        self._priors = [*(PRIOR * step / STEPS for step in range(STEPS + 1)), PRIOR]
+        self._trials = [PRIOR_TRIALS] * len(self._priors)
+        self._taken = [PRIOR_TRIALS * prior for prior in self._priors]
 
     def add(self, estimate: float, accepted: bool) -> None:
         """Learn from a node whose parent was accepted."""
-        step = round(estimate * STEPS)
-        self._trials[step] = RATE_DECAY * self._trials[step] + 1
-        self._taken[step] = RATE_DECAY * self._taken[step] + accepted
+        for place in (round(estimate * STEPS), -1):
+            self._trials[place] = RATE_DECAY * self._trials[place] + 1
+            self._taken[place] = RATE_DECAY * self._taken[place] + accepted
 
     def idle(self) -> None:
-        """A round without drafts: what is known fades, so that drafts are tried again."""
-        for step in range(STEPS + 1):
-            self._taken[step] = RETURN * self._taken[step] + (1 - RETURN) * PRIOR * self._trials[step]
+        """A round whose draft did not pay: what is known fades, so that drafts are tried again."""
+        for place, prior in enumerate(self._priors):
+            self._taken[place] = RETURN * self._taken[place] + (1 - RETURN) * prior * self._trials[place]
 
     def __call__(self, estimate: float) -> float:
         """Probability of acceptance."""
@@ -81,14 +48,16 @@ class Rates:
     @property
     def mean(self) -> float:
         """Over all trials."""
-        return sum(self._taken) / sum(self._trials)
+        return self._taken[-1] / self._trials[-1]
 
 
 class Clocked:
-    """Chooses the size of each draft that gives most tokens a second, by what was measured so far.
+    """Chooses the size of each draft that gives most tokens a second over all rounds, by what was measured so far.
 
-    A tree is cut to the nodes of greatest estimated probability of acceptance. A draft model is asked for no more tokens than pay
-    for the time that each takes it; where even the first does not, the round is one of plain decoding.
+    A round is worth its expected tokens less what the speed so far would give in the same time (Dinkelbach's method for the best
+    ratio of sums). A tree is cut to the nodes of greatest estimated probability of acceptance, and filled up with any nodes where
+    more rows make a shorter forward. A draft model is asked for no more tokens than pay for the time that each takes it; where
+    even the first does not, the round is one of plain decoding.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -96,22 +65,37 @@ class Clocked:
         self.latency, self.rates = Latency(), Rates()
         self._draft_seconds = 0.0
         self._seen = {"target": 0.0, "draft": 0.0}
+        self._tokens = self._seconds = 0.0
+        self._rounds, self._trial = 0, 0
+        # Nodes of the tree as it was proposed, and as it was cut before it was filled up.
+        self._offered = self._own = 1
+        # Whether no draft was asked for, since none would pay.
+        self._refused = False
 
     def plan(self, limits: Budget) -> Budget:
         """As many tokens as pay, of a chain whose tokens are accepted at the mean rate."""
-        most = min(self.most, limits.nodes)
+        most, self._refused = min(self.most, limits.nodes), False
         if self._draft_seconds < 0.01 * self.latency(1):
             # A draft this cheap is cut afterwards, by its own estimates.
             return Budget(most, min(most, limits.depth))
-        best = self._best([self.rates.mean**depth for depth in range(1, min(most, limits.depth) + 1)], self._draft_seconds)
+        best = self._best([self.rates.mean**depth for depth in range(1, min(most, limits.depth) + 1)], self._draft_seconds, most)
+        self._refused = best == 0 < min(most, limits.depth)
         return Budget(best, best)
 
     def cut(self, tree: DraftTree, budget: Budget) -> DraftTree:
-        """The nodes that pay."""
-        if tree.laws or tree.probes:
+        """The nodes that pay, and those that fill up."""
+        self._own, self._offered = len(tree), len(tree)
+        if tree.laws or tree.probes or len(tree) == 1:
             return tree
-        reach = tree.reach(self.rates)
-        return tree.best(1 + self._best(sorted(reach[1:], reverse=True), 0.0), reach)
+        reach = self._reach(tree)
+        if (tried := self._tried(1 + budget.nodes)) is not None:
+            tree, rows = tree.best(tried, reach), tried
+        else:
+            tree = tree.best(1 + self._best(sorted(reach[1:], reverse=True), 0.0, budget.nodes), reach)
+            rows = self.latency.quickest(len(tree), 1 + budget.nodes) if len(tree) > 1 else 1
+        self._own = len(tree)
+        _fill(tree, rows, budget.depth)
+        return tree
 
     def observe(self, outcome: Outcome, ledger: Ledger) -> None:
         """Learn times and rates from a round."""
@@ -120,20 +104,59 @@ class Clocked:
         tree, path = outcome.tree, outcome.path
         if not outcome.prefix:
             self.latency.add(len(tree), spent["target"])
-            if len(tree) > 1:
-                each = spent["draft"] / (len(tree) - 1)
+            self._tokens = SPEED_DECAY * self._tokens + len(outcome.tokens)
+            self._seconds = SPEED_DECAY * self._seconds + sum(spent.values())
+            self._rounds += 1
+            if self._own > 1:
+                each = spent["draft"] / (self._own - 1)
                 self._draft_seconds = each if not self._draft_seconds else 0.8 * self._draft_seconds + 0.2 * each
-        if len(tree) == 1:
+        if self._refused or self._own == 1 < self._offered:
             self.rates.idle()
         for node in path:
             for child in dict.fromkeys(tree.draws.get(node, ())):
-                self.rates.add(tree.estimates[child], child in path)
+                if child < self._own:
+                    self.rates.add(tree.estimates[child], child in path)
 
-    def _best(self, reach: list[float], seconds: float) -> int:
-        """How many nodes, of these probabilities and of so many seconds each, give most tokens a second."""
-        best, speed, gain = 0, 1 / self.latency(1), 1.0
-        for count, probability in enumerate(reach, start=1):
+    def _reach(self, tree: DraftTree) -> list[float]:
+        """Probability that each node is reached; siblings' add up to their parent's at most."""
+        rates = [self.rates(estimate) for estimate in tree.estimates]
+        sums = [0.0] * len(tree)
+        for node in range(1, len(tree)):
+            sums[tree.parents[node]] += rates[node]
+        reach = [1.0]
+        for node in range(1, len(tree)):
+            reach.append(reach[tree.parents[node]] * rates[node] / max(1.0, sums[tree.parents[node]]))
+        return reach
+
+    def _best(self, reach: list[float], seconds: float, most: int) -> int:
+        """How many nodes, at most `most`, of these probabilities and of so many seconds each, are worth most."""
+        alone = self.latency(1)
+        speed = max(1 / alone, self._tokens / self._seconds if self._seconds else 0.0)
+        best, worth, gain = 0, 1 - speed * alone, 1.0
+        for count, probability in enumerate(reach[:most], start=1):
             gain += probability
-            if (rate := gain / (self.latency(1 + count) + count * seconds)) > speed:
-                best, speed = count, rate
+            cost = self.latency(self.latency.quickest(1 + count, 1 + most)) + count * seconds
+            if (value := gain - speed * cost) > worth:
+                best, worth = count, value
         return best
+
+    def _tried(self, most: int) -> int | None:
+        """Rows that this forward is to be measured with, if any."""
+        due = self._rounds // AGAIN
+        if self._trial < len(TRIALS) + due:
+            rows = TRIALS[self._trial % len(TRIALS)]
+            self._trial += 1
+            return rows if rows <= most else None
+        return None
+
+
+def _fill(tree: DraftTree, rows: int, depth: int) -> None:
+    """Add nodes up to a number of rows, at most `depth` deep; to a chain at its end, since not every target takes branches."""
+    chain, parent, tokens = tree.is_chain, len(tree) - 1 if tree.is_chain else 0, sorted(set(tree.tokens))
+    while len(tree) < rows and parent < len(tree):
+        for token in tokens:
+            if len(tree) < rows and tree.depths[parent] < depth and tree.child(parent, token) is None:
+                tree.add(parent, token, 0.0)
+                if chain:
+                    break
+        parent += 1

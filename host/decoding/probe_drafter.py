@@ -8,8 +8,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from terntable.host.decoding.clocked import Latency
 from terntable.host.decoding.drafter import Budget, Drafter, Outcome
+from terntable.host.decoding.latency import Latency
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.sparse_tree import RANKS, Accuracy, Plan, best_budget, search, static
 from terntable.host.decoding.tree import DraftTree

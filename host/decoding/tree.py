@@ -1,6 +1,6 @@
 """Drafts as a tree: tokens that may follow, and probe rows that ride along to guess further ones."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,11 +92,11 @@ class DraftTree:
             node = self.parents[node]
         return nodes[::-1]
 
-    def reach(self, rate: Callable[[float], float] = float) -> list[float]:
-        """Probability that each node is reached, where `rate` corrects the estimates."""
+    def reach(self) -> list[float]:
+        """Probability that each node is reached, by the estimates."""
         reach = [1.0]
         for parent, estimate in zip(self.parents[1:], self.estimates[1:], strict=True):
-            reach.append(reach[parent] * rate(estimate))
+            reach.append(reach[parent] * estimate)
         return reach
 
     def best(self, nodes: int, reach: Sequence[float] | None = None) -> "DraftTree":
