@@ -95,7 +95,7 @@ class CheckedSession(Session):
     def _in_states(self, rows: NDArray) -> str | None:
         """The first difference between states that a pass left."""
         first, count = int(rows["slot"][0]), len(rows)
-        for layer in self.runner.kept.layers:
+        for layer in self.kept_states:
             ours, theirs = (one.states(layer, first, count) for one in (self, self.reference))
             if (wrong := np.argwhere(ours.view(np.uint32) != theirs.view(np.uint32))).size:
                 row, column = wrong[0]

@@ -34,6 +34,11 @@ class LayerRuns(ABC):
     def vocab(self) -> int:
         """Number of tokens."""
 
+    @property
+    @abstractmethod
+    def kept_states(self) -> tuple[int, ...]:
+        """Layers whose states are kept."""
+
     @abstractmethod
     def states(self, layer: int, first: int, count: int) -> NDArray[np.float32]:
         """States (count, hidden) of slots."""
@@ -61,6 +66,8 @@ class LayerRuns(ABC):
         ids, most = check_tokens(tokens, self.vocab), self.program.shape.layers
         if not all(1 <= layer < most for layer in layers) or list(layers) != sorted(layers):
             raise SessionError(f"Rows must enter after 1 to {most - 1} layers, none after fewer than the one before, not {layers}")
+        if lacking := sorted(set(layers) - set(self.kept_states)):
+            raise SessionError(f"Rows cannot enter after layer {lacking[0]}, since its states are not kept")
         there, count = len(ids), len(ids) + len(layers)
         if count > self.program.config.rows:
             raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} rows")
@@ -95,7 +102,7 @@ class LayerRuns(ABC):
             raise SessionError(f"Rows that left at layer {self._exit} are waiting, so none can leave at layer {layers}")
         self._check_room(self._ahead + len(ids))
         self._parents, self._exit = [], layers
-        total, result, ahead = Counters(), None, self._ahead
+        total, ahead = Counters(), self._ahead
         for start in range(0, len(ids), self.program.config.rows):
             part = ids[start:start + self.program.config.rows]
             rows = row_records(tokens=part, parents=check_parents(None, len(part)), length=self._length + ahead)

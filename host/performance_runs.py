@@ -21,6 +21,8 @@ _MEMORIES = ("flat-13.3", "flat-15.9")
 RUNS = {
     "decode-128": "--context 128",
     "verify-128": "--context 128 --rows 8",
+    "verify-128-states-last": "--context 128 --rows 8 --states last",
+    "verify-128-states-all": "--context 128 --rows 8 --states all",
     "prompt-64": "--prompt 64",
     "prompt-128": "--prompt 128",
     "decode-1024": "--context 1024",

@@ -140,6 +140,11 @@ class Session(LayerRuns):
         """
         self.runner.keep_states(layers)
 
+    @property
+    def kept_states(self) -> tuple[int, ...]:
+        """Layers whose states every pass leaves in memory."""
+        return self.runner.kept.layers
+
     def states(self, layer: int, first: int, count: int) -> NDArray[np.float32]:
         """States (count, hidden) of the slots from `first` on: committed tokens, then the rows of the last pass.
 

@@ -162,7 +162,7 @@ class AcceleratorTarget:
 
     def _keep(self, layers: set[int]) -> None:
         """Have the states of layers kept, and at the start of a sequence no others."""
-        kept = set(self.session.runner.kept.layers)
+        kept = set(self.session.kept_states)
         if not self.length or not layers <= kept:
             self.session.keep_states([*layers, *(kept if self.length else ())])
 

@@ -203,6 +203,27 @@ def test_a_row_that_enters_late_is_its_vector_in_the_layers_above(session, deep,
     assert whole < result.counters["stream_bytes"] <= whole + 2 * 8 * deep.config.word_bytes * 36
 
 
+def test_two_stages_keep_states_and_leave_early_too(tmp_path, session):
+    """The shortlist comes between the last norm and the head, and none of it depends on what is stored there."""
+    listed = compile_directory(write_checkpoint(tmp_path / "deep", layers=LAYERS), preset("nano"), shortlist=True)
+    device = GoldenDevice(listed.config, memory_bytes=memory_needed(listed, states=True))
+    with Session(device, listed, head="two-stage") as two:
+        two.prefill(TOKENS[:4])
+        wanted = two.verify(TOKENS[4:6]).top.tobytes()
+        two.keep_states((LAST, 2))
+        two.rollback(0)
+        session.keep_states((LAST, 2))
+        for one in (session, two):
+            one.prefill(TOKENS[:4])
+        assert two.verify(TOKENS[4:6]).top.tobytes() == wanted
+        session.verify(TOKENS[4:6])
+        for layer in (LAST, 2):
+            np.testing.assert_array_equal(two.states(layer, 0, 6), session.states(layer, 0, 6))
+        exact, found = (one.run_ahead(TOKENS[4:5], 2, logits=one is session) for one in (session, two))
+        np.testing.assert_array_equal(found.top["logit"].view(np.uint32), bits(exact)[:, found.top["index"][0]])
+        assert found.counters["stream_bytes"] < exact.counters["stream_bytes"]
+
+
 @pytest.mark.parametrize(("call", "sentence"), [
     (lambda s: s.keep_states((4,)), "Layer 4 is not one of 0 to 3, or -1 for the last states"),
     (lambda s: s.states(1, 0, 2), "The states of layer 1 are not kept, only those of 2"),
@@ -215,7 +236,7 @@ def test_a_row_that_enters_late_is_its_vector_in_the_layers_above(session, deep,
     (lambda s: s.verify_between([1, 2], [-1, 0, 0, 0], [2, 2], None), "4 nodes does not fit a pass of 3 rows"),
     (lambda s: s.verify_between([1], [-1, 0], [2], lambda row, states: np.zeros(3, np.float32)), r"must be \(n, 36\)"),
     (lambda s: s.verify_between([1], [-1, 0], [1], lambda row, states: np.zeros(36, np.float32)),
-     "The states of layer 1 are not kept"),
+     "Rows cannot enter after layer 1, since its states are not kept"),
 ])
 def test_wrong_calls_are_refused(session, call, sentence):
     session.keep_states((2,))
