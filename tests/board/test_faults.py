@@ -51,7 +51,7 @@ def read_error(session, simulator):
 
 
 def write_error(session, simulator):
-    simulator.fault(session._results.device_address, session._results.device_address + 4095)
+    simulator.fault(session.runner._results.device_address, session.runner._results.device_address + 4095)
 
 
 def bad_descriptor(session, simulator):

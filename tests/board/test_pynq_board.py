@@ -55,14 +55,14 @@ def test_a_forgotten_flush_shows(board, bitfile, program, monkeypatch):
     with Session(PynqDevice(program.config, bitfile=bitfile), program) as session:
         wanted = session.prefill([5, 6]).best
         session.rollback(0)
-        session._results[:] = 0
-        monkeypatch.setattr(type(session._results), "invalidate", lambda self: None)
+        session.runner._results[:] = 0
+        monkeypatch.setattr(type(session.runner._results), "invalidate", lambda self: None)
         assert (session.prefill([5, 6]).best != wanted).all()
 
 
 def test_bases_are_staggered(board, bitfile, program):
     with Session(PynqDevice(program.config, bitfile=bitfile), program) as session:
-        bases = [*session.loaded.address.values(), session._kv.device_address, session._rows.device_address]
+        bases = [*session.loaded.address.values(), session.runner.kv.device_address, session.runner._rows.device_address]
         assert len({base % (1 << 16) for base in bases}) == len(bases)
         assert not any(base % 4096 for base in bases)
 

@@ -78,7 +78,7 @@ def test_another_prompt_is_another_sequence(board, bitfile, program, tmp_path):
     with Session(ReplayDevice(file), program) as session:
         with pytest.raises(DeviceError, match=r"generation.jsonl, line \d+: the host did {'op': 'flush', .*, but the rec"):
             session.prefill([5, 7])
-        session._buffers, session._owns_program = [], False
+        session.runner._buffers, session._owns_program = [], False
 
 
 def test_a_timeout_is_played_again(board, bitfile, program, tmp_path, monkeypatch):
