@@ -89,6 +89,7 @@ performance: .venv/setup.stamp   ## the simulations behind docs/performance.md, 
 guarantees: .venv/setup.stamp    ## lossless methods against plain decoding, 32 prompts x 128 tokens: over an hour
 	.venv/bin/terntable compare --model kjv --device golden --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_ROWS)
 	.venv/bin/terntable compare --model kjv --dtype float64 --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods $(ON_TORCH)
+	.venv/bin/terntable compare --model kjv-exits --dtype float64 --prompts kjv --limit 32 --max-tokens 128 --require-equal --methods del
 	.venv/bin/terntable compare --model kjv --device sim --prompts kjv --limit 2 --max-tokens 64 --require-equal --methods greedy,aded,speculative:gamma=7,eagle,chimera,hidden-transfer,del
 
 decoding: .venv/smollm2.stamp    ## the measurements behind docs/decoding.md, on an otherwise idle machine
