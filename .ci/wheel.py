@@ -24,8 +24,8 @@ OPTIONAL: dict[str, set[str]] = {
        for name in ("ablation_arrays", "ablations", "calibration", "performance", "place_route", "slices", "synthesis", "units")},
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
     **{f"terntable.host.decoding.{name}": {"torch", "transformers"}
-       for name in ("chimera_drafter", "compressor", "draft_layer", "eagle_drafter", "feature_drafter", "hf_baselines", "layered",
-                    "masked_drafter", "rotary", "sorted_model", "specvlm_drafter", "torch_target", "training", "two_stream",
+       for name in ("chimera_drafter", "compressor", "draft_layer", "eagle_drafter", "feature_drafter", "hf_baselines",
+                    "host_layers", "layered", "masked_drafter", "rotary", "sorted_model", "specvlm_drafter", "torch_target", "training", "two_stream",
                     "vision")},
     "terntable.host.board.driver": {"pynq"},
     "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
