@@ -25,8 +25,8 @@ OPTIONAL: dict[str, set[str]] = {
     "terntable.host.devices.torch_reference": {"torch", "transformers"},
     **{f"terntable.host.decoding.{name}": {"torch", "transformers"}
        for name in ("chimera_drafter", "compressor", "draft_layer", "eagle_drafter", "feature_drafter", "hf_baselines",
-                    "host_layers", "layered", "masked_drafter", "rotary", "sorted_model", "specvlm_drafter", "torch_target", "training", "two_stream",
-                    "vision")},
+                    "host_layers", "layered", "masked_drafter", "rotary", "sorted_model", "specvlm_drafter", "torch_target",
+                    "training", "two_stream", "vision")},
     "terntable.host.board.driver": {"pynq"},
     "terntable.sim.pynq_device": {"pynq", "pynqmetadata"},
     "terntable.sim.pynq_server": {"pynq", "grpc"},
