@@ -14,7 +14,7 @@ from terntable.host.decoding.eagle_tree import dynamic_tree
 from terntable.host.decoding.law import TokenLaw, Uniforms
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.method import Setup
-from terntable.host.decoding.parts import load_part
+from terntable.host.decoding.parts import kept, load_part, part_file
 from terntable.host.decoding.target import DecodingTarget
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError
@@ -161,8 +161,16 @@ def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, 
         There is none, or its vocabulary is not the target's.
 
     """
-    if not draft:
+    # Beside a model on a GPU the draft model runs there too.
+    beside = getattr(setup.target, "model", None)
+    device = None if beside is None else beside.device
+
+    def trained() -> tuple[Any, dict[str, Any]]:
         model, recipe = trained_model(method, setup.model, part, setup.parts)
+        return model if device is None else model.to(device), recipe
+
+    if not draft:
+        model, recipe = kept(part_file(setup.model, part, setup.parts), trained, device)
     elif isinstance(draft, (str, Path)):
         from terntable.host.decoding.loading import load_model
 
@@ -173,9 +181,7 @@ def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, 
     if vocab != target.vocab:
         raise InputError(f"Method {method} needs a draft model of the target's vocabulary, but it has {vocab} tokens and target "
                          f"{target.name} has {target.vocab}")
-    # Beside a model on a GPU the draft model runs there too.
-    beside = getattr(target, "model", None)
-    return (model if beside is None else model.to(beside.device)), recipe
+    return (model if device is None else model.to(device)), recipe
 
 
 def trained_model(method: str, target: str | None, part: str = PART, folder: Path | None = None) -> tuple[Any, dict[str, Any]]:

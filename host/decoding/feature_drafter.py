@@ -1,8 +1,8 @@
 """What drafters have in common that read the target's last hidden states (EAGLE, Chimera, SpecVLM)."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -12,13 +12,15 @@ from terntable.host.decoding.draft_layer import LayerCache
 from terntable.host.decoding.drafter import Budget, Drafter, Outcome
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.method import Setup
-from terntable.host.decoding.parts import load_part
+from terntable.host.decoding.parts import kept, load_part, part_file
 from terntable.host.decoding.target import LAST
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError
 from terntable.host.sampling import GREEDY, Sampling
 
-__all__ = ["FeatureDrafter", "fill", "likeliest", "load_weights", "place", "tree_mask"]
+__all__ = ["FeatureDrafter", "fill", "likeliest", "place", "trained_module", "tree_mask"]
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class FeatureDrafter(Drafter):
@@ -82,8 +84,8 @@ class FeatureDrafter(Drafter):
         """A tree below the last known token; rows that it appends to the cache are forgotten."""
 
 
-def load_weights(method: str, setup: Setup, name: str, module: nn.Module) -> None:
-    """Fill a module with a trained part, in the target's numbers and where the target is.
+def trained_module(method: str, setup: Setup, name: str, make: Callable[[int], M]) -> M:
+    """A module for the target's width, filled with a trained part, in the target's numbers and where the target is.
 
     Raises
     ------
@@ -91,9 +93,15 @@ def load_weights(method: str, setup: Setup, name: str, module: nn.Module) -> Non
         There is no such part, or it is not of the module's shapes.
 
     """
-    _, tensors = load_part(method, setup.model, name, setup.parts)
-    fill(module, tensors, name)
-    place(module, setup.target)
+    target: Any = setup.target
+
+    def made() -> M:
+        module = make(target.width)
+        fill(module, load_part(method, setup.model, name, setup.parts)[1], name)
+        place(module, target)
+        return module
+
+    return kept(part_file(setup.model, name, setup.parts), made, target.width, target.dtype, target.device)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, NDArray], name: str) -> None:

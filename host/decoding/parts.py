@@ -1,9 +1,9 @@
 """Trained parts of methods: small safetensors files, kept by the model that they were trained for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from safetensors.numpy import save_file
 
 from terntable.host.errors import InputError
 
-__all__ = ["SHIPPED_PARTS", "load_part", "part_file", "save_part"]
+__all__ = ["SHIPPED_PARTS", "kept", "load_part", "part_file", "save_part"]
+
+T = TypeVar("T")
 
 #: Folder of the parts that are shipped: MODEL/NAME.safetensors.
 SHIPPED_PARTS = Path(__file__).parent / "trained"
@@ -24,6 +26,24 @@ def part_file(model: str | None, name: str, folder: Path | None = None) -> Path 
         if place is not None and model is not None and (file := place / model / f"{name}.safetensors").is_file():
             return file
     return None
+
+
+#: What was made of files, by file and key, with the time that the file had.
+_KEPT: dict[tuple[Hashable, ...], tuple[int, Any]] = {}
+
+
+def kept(file: Path | None, make: Callable[[], T], *key: Hashable) -> T:
+    """What `make` gives of a part's file; made anew only for another key, or once the file has changed.
+
+    A method is put together for every generation, and to build a small model takes as long as some of its tokens. Without a file
+    `make` is called each time, to say what is missing.
+    """
+    if file is None:
+        return make()
+    place, time = (file, *key), file.stat().st_mtime_ns
+    if place not in _KEPT or _KEPT[place][0] != time:
+        _KEPT[place] = time, make()
+    return _KEPT[place][1]
 
 
 def load_part(method: str, model: str | None, name: str, folder: Path | None = None,

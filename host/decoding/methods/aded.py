@@ -14,15 +14,13 @@ Cost: no draft forward, 1 to 3 ms of search a round; 49 rows a pass at most, so 
 """
 
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from random import Random
 
 from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.drafter import Budget, Drafter
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.method import Decoder, Method, Setup
-from terntable.host.decoding.parts import part_file
+from terntable.host.decoding.parts import kept, part_file
 from terntable.host.decoding.rules import Match
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.decoding.tree_search import Found, Search, best_first, monte_carlo
@@ -101,16 +99,11 @@ def _path(found: list[Found], length: int) -> list[int]:
     return path
 
 
-@cache
-def _corpus(path: Path) -> TrigramCorpus:
-    return TrigramCorpus.load(path)
-
-
 def build(setup: Setup, *, corpus: bool = True, adapt: bool = True, search: bool = True, quirk: bool = False, depth: int = 4,
           nodes: int = 64, window: int = 16, step: float = 0.04, cap: float = 3.0, iterations: int = 150) -> Decoder:
     """`corpus` and `adapt` turn off what the table begins with and learns; without `search` the best products make the tree."""
     path = part_file(setup.model, PART, setup.parts) if corpus else None
-    table = None if path is None else _corpus(path)
+    table = None if path is None else kept(path, lambda: TrigramCorpus.load(path))
     if table is not None and table.vocab != setup.target.vocab:
         raise InputError(f"{path} has trigrams of {table.vocab} tokens, but target {setup.target.name} has {setup.target.vocab}")
     return Decoder(AdaptiveTrigrams(

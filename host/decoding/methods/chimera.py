@@ -24,10 +24,9 @@ def build(setup: Setup) -> Decoder:
     """With the listed tree."""
     # A list of the methods must not need torch.
     from terntable.host.decoding.chimera_drafter import Chimera, chimera_net
-    from terntable.host.decoding.feature_drafter import load_weights
+    from terntable.host.decoding.feature_drafter import trained_module
 
-    net = chimera_net(setup.target.width)  # type: ignore[attr-defined]
-    load_weights("chimera", setup, "chimera", net)
+    net = trained_module("chimera", setup, "chimera", chimera_net)
     return Decoder(Chimera(setup.target, net), Deterministic())
 
 

@@ -26,10 +26,9 @@ def build(setup: Setup, *, width: int = WIDTH, depth: int = DEPTH, nodes: int = 
     """At the sizes that SpecVLM gives for EAGLE-2; the target's own memory of rows may cut them."""
     # A list of the methods must not need torch.
     from terntable.host.decoding.eagle_drafter import Eagle, fused_layer
-    from terntable.host.decoding.feature_drafter import load_weights
+    from terntable.host.decoding.feature_drafter import trained_module
 
-    layer = fused_layer(setup.target.width)  # type: ignore[attr-defined]
-    load_weights("eagle", setup, "eagle", layer)
+    layer = trained_module("eagle", setup, "eagle", fused_layer)
     return Decoder(Eagle(setup.target, layer, width=width, depth=depth, nodes=nodes), Deterministic())
 
 

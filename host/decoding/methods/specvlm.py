@@ -23,11 +23,10 @@ __all__ = ["METHOD"]
 def build(setup: Setup, *, branch: str = "gate", width: int = WIDTH, depth: int = DEPTH, nodes: int = NODES) -> Decoder:
     """With the gate, and EAGLE-2's sizes."""
     # A list of the methods must not need torch.
-    from terntable.host.decoding.feature_drafter import load_weights
+    from terntable.host.decoding.feature_drafter import trained_module
     from terntable.host.decoding.specvlm_drafter import SpecVlm, specvlm_net
 
-    net = specvlm_net(setup.target.width)  # type: ignore[attr-defined]
-    load_weights("specvlm", setup, "specvlm", net)
+    net = trained_module("specvlm", setup, "specvlm", specvlm_net)
     return Decoder(SpecVlm(setup.target, net, branch=branch, width=width, depth=depth, nodes=nodes), Deterministic())
 
 
