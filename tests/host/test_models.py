@@ -122,7 +122,7 @@ def test_a_write_that_fails_leaves_what_was_there(program, tmp_path, monkeypatch
 @pytest.mark.parametrize("name", ["moon", "", "nothing.safetensors"])
 def test_unknown_models_are_refused(name):
     with pytest.raises(InputError,
-                       match=f"Unknown model '{name}': neither kjv, nor a directory, nor a compiled"):
+                       match=f"Unknown model '{name}': neither kjv, kjv-exits, nor a directory, nor a compiled"):
         find_model(name)
 
 
