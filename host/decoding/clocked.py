@@ -7,33 +7,37 @@ from terntable.host.decoding.tree import DraftTree
 
 __all__ = ["Clocked", "Rates"]
 
-#: How fast old outcomes lose weight, and the tokens and seconds of old rounds.
-RATE_DECAY, SPEED_DECAY = 0.95, 0.98
+#: How fast old outcomes lose weight by estimate and by depth, and the tokens and seconds of old rounds.
+RATE_DECAY, DEPTH_DECAY, SPEED_DECAY = 0.95, 0.98, 0.98
 #: What share of a drafter's estimate is assumed without evidence, the trials it counts for, and its return per round in which
 #: nothing of a draft paid.
 PRIOR, PRIOR_TRIALS, RETURN = 0.6, 2.0, 0.97
-#: Steps of a drafter's own estimates.
-STEPS = 10
+#: Steps of a drafter's own estimates, and depths that are told apart.
+STEPS, DEPTHS = 10, 8
 #: Most draft nodes.
 MOST = 48
 #: Rows that a forward is tried with once, in this order, whatever they promise; the rounds after which one of them is tried again.
 TRIALS, AGAIN = (8, 4, 2, 5, 16, 3, 6, 12), 64
+#: Rounds at first in which a draft model may draft all it wants, to learn from, if a token of it takes less than one of the target;
+#: and rounds after each of which it may once more.
+LESSONS, LESSON_AGAIN = 8, 32
 
 
 class Rates:
-    """How often a drafted token is accepted once its parent is, by the drafter's own estimate of that."""
+    """How often a drafted token is accepted once its parent is, by the drafter's own estimate of that, and by depth."""
 
     def __init__(self) -> None:
-        # The last place is of all estimates together.
-        self._priors = [*(PRIOR * step / STEPS for step in range(STEPS + 1)), PRIOR]
+        # After the steps of the estimate come the depths, the last for all below.
+        self._priors = [*(PRIOR * step / STEPS for step in range(STEPS + 1)), *[PRIOR] * DEPTHS]
         self._trials = [PRIOR_TRIALS] * len(self._priors)
         self._taken = [PRIOR_TRIALS * prior for prior in self._priors]
 
-    def add(self, estimate: float, accepted: bool) -> None:
-        """Learn from a node whose parent was accepted."""
-        for place in (round(estimate * STEPS), -1):
-            self._trials[place] = RATE_DECAY * self._trials[place] + 1
-            self._taken[place] = RATE_DECAY * self._taken[place] + accepted
+    def add(self, estimate: float, depth: int, accepted: bool) -> None:
+        """Learn from a node whose parent was accepted; `depth` is 1 below the root."""
+        for place in (round(estimate * STEPS), STEPS + min(depth, DEPTHS)):
+            decay = RATE_DECAY if place <= STEPS else DEPTH_DECAY
+            self._trials[place] = decay * self._trials[place] + 1
+            self._taken[place] = decay * self._taken[place] + accepted
 
     def idle(self) -> None:
         """A round whose draft did not pay: what is known fades, so that drafts are tried again."""
@@ -45,10 +49,14 @@ class Rates:
         step = round(estimate * STEPS)
         return self._taken[step] / self._trials[step]
 
-    @property
-    def mean(self) -> float:
-        """Over all trials."""
-        return self._taken[-1] / self._trials[-1]
+    def chain(self, length: int) -> list[float]:
+        """Probability that each token of a chain is reached, by their depths: a first right guess makes the second likelier."""
+        reach, chance = [], 1.0
+        for depth in range(1, length + 1):
+            place = STEPS + min(depth, DEPTHS)
+            chance *= self._taken[place] / self._trials[place]
+            reach.append(chance)
+        return reach
 
 
 class Clocked:
@@ -66,19 +74,21 @@ class Clocked:
         self._draft_seconds = 0.0
         self._seen = {"target": 0.0, "draft": 0.0}
         self._tokens = self._seconds = 0.0
-        self._rounds, self._trial = 0, 0
+        self._rounds = self._trial = self._lessons = 0
         # Nodes of the tree as it was proposed, and as it was cut before it was filled up.
         self._offered = self._own = 1
         # Whether no draft was asked for, since none would pay.
         self._refused = False
 
     def plan(self, limits: Budget) -> Budget:
-        """As many tokens as pay, of a chain whose tokens are accepted at the mean rate."""
+        """As many tokens as pay, of a chain whose tokens are accepted as those of their depth were."""
         most, self._refused = min(self.most, limits.nodes), False
         if self._draft_seconds < 0.01 * self.latency(1):
             # A draft this cheap is cut afterwards, by its own estimates.
             return Budget(most, min(most, limits.depth))
-        best = self._best([self.rates.mean**depth for depth in range(1, min(most, limits.depth) + 1)], self._draft_seconds, most)
+        if self._draft_seconds < self.latency(1) and self._lessons < LESSONS + self._rounds // LESSON_AGAIN:
+            return Budget(most, min(most, limits.depth))
+        best = self._best(self.rates.chain(min(most, limits.depth)), self._draft_seconds, most)
         self._refused = best == 0 < min(most, limits.depth)
         return Budget(best, best)
 
@@ -108,6 +118,7 @@ class Clocked:
             self._seconds = SPEED_DECAY * self._seconds + sum(spent.values())
             self._rounds += 1
             if self._own > 1:
+                self._lessons += 1
                 each = spent["draft"] / (self._own - 1)
                 self._draft_seconds = each if not self._draft_seconds else 0.8 * self._draft_seconds + 0.2 * each
         if self._refused or self._own == 1 < self._offered:
@@ -115,7 +126,7 @@ class Clocked:
         for node in path:
             for child in dict.fromkeys(tree.draws.get(node, ())):
                 if child < self._own:
-                    self.rates.add(tree.estimates[child], child in path)
+                    self.rates.add(tree.estimates[child], tree.depths[child], child in path)
 
     def _reach(self, tree: DraftTree) -> list[float]:
         """Probability that each node is reached; siblings' add up to their parent's at most."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from terntable.host.decoding.capabilities import Capability
+from terntable.host.decoding.controllers import Constant
 from terntable.host.decoding.ledger import Ledger
 from terntable.host.decoding.loop import check_request, decode
 from terntable.host.decoding.method import Method, Setup
@@ -45,7 +46,7 @@ def run_method(target: DecodingTarget, method: Method | str, prompt: Sequence[in
     ----------
     options : of the method, see :attr:`Method.options`.
     model : name that trained parts are kept by.
-    controller : in place of the method's own.
+    controller : in place of the method's, unless that goes by the clock itself.
 
     Raises
     ------
@@ -58,7 +59,9 @@ def run_method(target: DecodingTarget, method: Method | str, prompt: Sequence[in
     setup = Setup(target, sampling, model, tuple(check_request(target, prompt, max_tokens)), tokenizer, parts)
     decoder, ledger = chosen.decoder(setup, options), Ledger()
     tokens: list[int] = []
-    for outcome in decode(target, prompt, drafter=decoder.drafter, rule=decoder.rule, controller=controller or decoder.controller,
+    if controller is None or not isinstance(decoder.controller, Constant):
+        controller = decoder.controller
+    for outcome in decode(target, prompt, drafter=decoder.drafter, rule=decoder.rule, controller=controller,
                           sampling=sampling, max_tokens=max_tokens, eos=eos, ledger=ledger):
         tokens += outcome.tokens
     return Generation("", tokens, ledger, "eos" if tokens[-1] in eos else "length")
