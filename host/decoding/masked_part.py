@@ -5,28 +5,16 @@ from typing import Any
 from terntable.host.decoding.marginals import Marginals
 from terntable.host.decoding.method import Setup
 from terntable.host.decoding.parts import kept, load_part, part_file
-from terntable.host.errors import DeviceError, InputError
+from terntable.host.errors import InputError
 
 __all__ = ["masked_model"]
 
 
 def masked_model(method: str, part: str, setup: Setup) -> Marginals:
-    """The model of a part.
-
-    Raises
-    ------
-    DeviceError
-        torch is not installed.
-    InputError
-        There is no such part for the target's model, or it is for another vocabulary.
-
-    """
-    try:
-        from terntable.host.decoding.masked_drafter import load_masked
-    except ImportError as error:
-        raise DeviceError(f"Method {method} needs {error.name}, which is not installed: pip install 'terntable[torch]'") from error
-
+    """The model of a part; InputError if there is none for the target's model, or it is for another vocabulary."""
     def made() -> Any:
+        from terntable.host.decoding.masked_drafter import load_masked
+
         recipe, tensors = load_part(method, setup.model, part, setup.parts)
         return load_masked(recipe["config"], tensors)
 

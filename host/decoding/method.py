@@ -13,10 +13,13 @@ from terntable.host.decoding.controllers import Constant, Controller
 from terntable.host.decoding.drafter import Drafter
 from terntable.host.decoding.rules import Match, Rule
 from terntable.host.decoding.target import DecodingTarget
-from terntable.host.errors import InputError
+from terntable.host.errors import DeviceError, InputError
 from terntable.host.sampling import Sampling
 
 __all__ = ["LOSSLESS", "Decoder", "Method", "Setup"]
+
+#: Packages of the extra `torch`, which most drafters run on.
+PACKAGES = ("torch", "transformers")
 
 #: The guarantee of a method whose rule keeps the target's law.
 LOSSLESS = "lossless: equal to greedy decoding at temperature 0, the target's law above it"
@@ -94,6 +97,21 @@ class Method:
         require(self.name, self.needs, target, offers)
 
     def decoder(self, setup: Setup, options: Mapping[str, Any] | None = None) -> Decoder:
-        """The parts for a target; InputError as of :meth:`check`, or for a value that makes no sense."""
+        """The parts for a target.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`check`, or for a value that makes no sense.
+        DeviceError
+            A package that the drafter runs on is not installed, as on a board without torch.
+
+        """
         self.check(options or (), setup.target.name, setup.target.capabilities)
-        return self.build(setup, **options or {})
+        try:
+            return self.build(setup, **options or {})
+        except ModuleNotFoundError as error:
+            if error.name not in PACKAGES:
+                raise
+            raise DeviceError(f"Method {self.name} needs {error.name}, which is not installed: "
+                              "pip install 'terntable[torch]'") from error

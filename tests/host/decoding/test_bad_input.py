@@ -8,7 +8,7 @@ from terntable.host.decoding.capabilities import Capability, names_of, require
 from terntable.host.decoding.generation import generate, run_method
 from terntable.host.decoding.method import Decoder, Method
 from terntable.host.decoding.registry import METHODS, load_method, parse_method
-from terntable.host.errors import InputError
+from terntable.host.errors import DeviceError, InputError
 from terntable.host.sampling import Sampling
 from tests.host.decoding.fakes import Table, TableTarget
 from tests.host.decoding.models import tiny
@@ -70,6 +70,18 @@ def test_what_a_target_lacks_is_named(target, capability):
     assert target.calls == 0 and not built
     target.capabilities = Capability.CHAIN | capability
     assert run_method(target, toy, [1], max_tokens=2).tokens and len(built) == 1
+
+
+@pytest.mark.parametrize(("missing", "error", "sentence"), [
+    ("torch", DeviceError, "Method toy needs torch, which is not installed: pip install 'terntable.torch.'"),
+    ("something", ModuleNotFoundError, "No module named 'something'")])
+def test_a_drafter_without_its_package_is_refused(target, missing, error, sentence):
+    def build(setup):
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    with pytest.raises(error, match=sentence):
+        run_method(target, Method(name="toy", title="Toy", paper="none", build=build), [1])
+    assert target.calls == 0
 
 
 def test_a_target_without_trees_is_refused_by_name():
