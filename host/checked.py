@@ -1,13 +1,13 @@
 """A session that runs every pass on a second device too, and compares all bytes that come out."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terntable.host.compare import first_difference
 from terntable.host.device import Device
+from terntable.host.excerpt import Part
 from terntable.host.loaded import LoadedProgram, memory_needed
 from terntable.host.program import Program
 from terntable.host.session import Session
@@ -65,7 +65,7 @@ class CheckedSession(Session):
         super().keep_states(layers)
         self.reference.keep_states(layers)
 
-    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: dict[str, Any] | None = None) -> PassResult:
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: Part | None = None) -> PassResult:
         # Before the own pass, which writes the addresses of its vectors into the rows.
         wanted = self.reference._pass(rows.copy(), vectors, part)
         result = super()._pass(rows, vectors, part)

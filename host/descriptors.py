@@ -20,7 +20,7 @@ from terntable.hw.spec.program import (
     VecMode,
 )
 
-__all__ = ["LayerScales", "move_descriptors", "pass_descriptors"]
+__all__ = ["LayerScales", "descriptor", "move_descriptors", "pass_descriptors"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,13 @@ class LayerScales:
     down: float
 
 
+def descriptor(op: Op, **values: float) -> tuple:
+    """Fields of a `DESCRIPTOR` record, 0 where none is given."""
+    names = list(DESCRIPTOR.fields or ())
+    entry: dict[str, float] = dict.fromkeys(names, 0) | {"op": int(op)} | values
+    return tuple(entry[name] for name in names)
+
+
 @dataclass
 class _List:
     """Descriptors in the making."""
@@ -43,9 +50,7 @@ class _List:
     rows: list[tuple] = field(default_factory=list)
 
     def add(self, op: Op, **values) -> None:
-        names = list(DESCRIPTOR.fields or ())
-        entry = dict.fromkeys(names, 0) | {"op": int(op)} | values
-        self.rows.append(tuple(entry[name] for name in names))
+        self.rows.append(descriptor(op, **values))
 
     def bytes(self) -> NDArray[np.uint8]:
         """All descriptors, then END up to a whole block."""

@@ -5,6 +5,7 @@ rows that enter there, and each weight is still read once for all of them.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,28 @@ from terntable.host.states import LAST, StateLayout
 from terntable.hw.spec.layout import round_up
 from terntable.hw.spec.program import DESCRIPTOR, FETCH_DESCRIPTORS, Op
 
-__all__ = ["Excerpt", "excerpt"]
+__all__ = ["Excerpt", "Part", "excerpt"]
 
 #: States of a layer's input are stored behind the start of its first product, so that the engine works meanwhile.
 _IN_LAYER = NORM_DESCRIPTORS + 1
+
+
+class Part(NamedTuple):
+    """What of a pass is to run: layers `first` to `last` - 1, counted from 0.
+
+    Attributes
+    ----------
+    loads : whether rows are loaded first; otherwise all of them are there already.
+    head : whether the head follows, as it would follow the last layer. Without layers, it is the head alone.
+    states : whether states that are kept are left in memory.
+
+    """
+
+    first: int
+    last: int
+    loads: bool = True
+    head: bool = False
+    states: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,24 +55,21 @@ class Excerpt:
     words: int
 
 
-def excerpt(parts: PassParts, first: int, last: int, *, loads: bool, head: bool, states: StateLayout | None = None,
-            cache_at: int = 0, states_at: int = 0) -> Excerpt:
-    """Layers `first` to `last` - 1, counted from 0.
+def excerpt(parts: PassParts, part: Part, states: StateLayout, *, cache_at: int = 0, states_at: int = 0) -> Excerpt:
+    """A part of a pass.
 
     Parameters
     ----------
-    loads : whether rows are loaded first; otherwise all of them are there already.
-    head : whether the head follows, as it would follow the last layer. Without layers, it is the head alone.
     states : what is to be left in memory, as far as it lies behind the first layer's input here, or is the model's input.
     cache_at, states_at : where KV cache and states begin, behind the base register of the cache.
 
     """
-    layers, kept = len(parts.layers), () if states is None else states.layers
-    pieces = [parts.lead] if loads else []
+    first, last = part.first, part.last
+    layers, kept = len(parts.layers), states.layers if part.states else ()
+    pieces = [parts.lead] if part.loads else []
     words = parts.words[last] - parts.words[first]
 
     def storing(descriptors: NDArray, place: int, layer: int) -> list[NDArray]:
-        assert states is not None
         return [_moved(descriptors[:place], cache_at), _moved(states.descriptors(layer), states_at),
                 _moved(descriptors[place:], cache_at)]
 
@@ -62,7 +78,7 @@ def excerpt(parts: PassParts, first: int, last: int, *, loads: bool, head: bool,
         layer = parts.layers[number]
         pieces += storing(layer, _IN_LAYER, number) if wanted else [_moved(layer, cache_at)]
     at_end = last == layers and LAST in kept
-    if head:
+    if part.head:
         pieces += storing(parts.tail, NORM_DESCRIPTORS, LAST) if at_end else [parts.tail]
         words += parts.words_of(parts.tail)
     elif at_end or last in kept:

@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from terntable.host.errors import SessionError
+from terntable.host.excerpt import Part
 from terntable.host.program import Program
-from terntable.host.rows import check_parents, check_tokens, check_vectors, row_records
+from terntable.host.rows import check_nodes, check_parents, check_tokens, check_vectors, row_records
 from terntable.host.target import Counters, PassResult, add_counters
 from terntable.hw.spec.program import RowFlag
 
@@ -47,7 +47,7 @@ class LayerRuns(ABC):
     def _check_room(self, count: int) -> None: ...
 
     @abstractmethod
-    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: dict[str, Any] | None = None) -> PassResult: ...
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: Part | None = None) -> PassResult: ...
 
     def verify_between(self, tokens: ArrayLike, parents: Sequence[int], layers: Sequence[int],
                        content: Callable[[int, NDArray[np.float32]], ArrayLike], *, logits: bool = False) -> PassResult:
@@ -69,15 +69,14 @@ class LayerRuns(ABC):
         if lacking := sorted(set(layers) - set(self.kept_states)):
             raise SessionError(f"Rows cannot enter after layer {lacking[0]}, since its states are not kept")
         there, count = len(ids), len(ids) + len(layers)
-        if count > self.program.config.rows:
-            raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} rows")
+        check_nodes(count, self.program.config.rows)
         tree = check_parents(parents, count)
         self._check_room(count)
         rows = row_records(tokens=np.concatenate([ids, np.zeros(len(layers), np.int64)]), parents=tree, length=self._length)
         self._ahead, self._parents = 0, []
         total, vectors, start = Counters(), None, 0
         for layer in sorted(set(layers)):
-            total = add_counters(total, self._pass(rows[:there], vectors, _part(start, layer)).counters)
+            total = add_counters(total, self._pass(rows[:there], vectors, Part(start, layer)).counters)
             states = self.states(layer, self._length, there)
             entering = [number for number in range(there, count) if layers[number - len(ids)] == layer]
             vectors = np.zeros((there + len(entering), states.shape[1]), np.float32)
@@ -86,7 +85,7 @@ class LayerRuns(ABC):
             rows["flags"][:there], rows["flags"][entering] = RowFlag.KEEP, RowFlag.VECTOR
             start, there = layer, there + len(entering)
         rows["flags"] |= RowFlag.TOP_K | (RowFlag.LOGITS if logits else 0)
-        result = self._pass(rows, vectors, _part(start, most, head=True))
+        result = self._pass(rows, vectors, Part(start, most, head=True))
         self._parents = tree
         return PassResult(result.best, result.top, result.logits, add_counters(total, result.counters))
 
@@ -106,15 +105,10 @@ class LayerRuns(ABC):
         for start in range(0, len(ids), self.program.config.rows):
             part = ids[start:start + self.program.config.rows]
             rows = row_records(tokens=part, parents=check_parents(None, len(part)), length=self._length + ahead)
-            total = add_counters(total, self._pass(rows, None, _part(0, layers, states=False)).counters)
+            total = add_counters(total, self._pass(rows, None, Part(0, layers, states=False)).counters)
             ahead += len(part)
         # The rows of the last of these passes are where it left them.
         rows["flags"][-1] = RowFlag.TOP_K | (RowFlag.LOGITS if logits else 0)
-        result = self._pass(rows, None, _part(most, most, loads=False, head=True, states=False))
+        result = self._pass(rows, None, Part(most, most, loads=False, head=True, states=False))
         self._ahead = ahead
         return PassResult(result.best, result.top, result.logits, add_counters(total, result.counters))
-
-
-def _part(first: int, last: int, *, loads: bool = True, head: bool = False, states: bool = True) -> dict[str, Any]:
-    """What :meth:`terntable.host.pass_runner.PassRunner.run_layers` takes."""
-    return {"first": first, "last": last, "loads": loads, "head": head, "states": states}

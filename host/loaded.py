@@ -6,6 +6,7 @@ from collections.abc import Callable
 from terntable.host.device import Device
 from terntable.host.errors import DeviceError, SessionError
 from terntable.host.memory import ALIGNMENT
+from terntable.host.pass_parts import PassParts
 from terntable.host.program import DEVICE_PARTS, Program
 from terntable.host.states import LAST, StateLayout, every_layer
 from terntable.hw.spec.layout import result_stride, round_up
@@ -24,7 +25,7 @@ def memory_needed(program: Program, *, sessions: int = 1, states: bool = False) 
            config.rows * round_up(4 * program.shape.hidden, config.beat_bytes)]
     if states:
         # More layers than before may find no room where the states of fewer were.
-        own += [StateLayout(program, layers).total_bytes for layers in ([LAST], every_layer(program))]
+        own += [StateLayout(PassParts(program), layers).total_bytes for layers in ([LAST], every_layer(program))]
         own += [program.program.size + ALIGNMENT] * (program.shape.layers + 2)
     shared = [getattr(program, part).size for part in DEVICE_PARTS]
     return sum(round_up(size, ALIGNMENT) for size in [*shared, *own * sessions]) + 2 * ALIGNMENT

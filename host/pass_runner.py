@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from terntable.host.device import Device
 from terntable.host.errors import DeviceFault, DeviceTimeout
-from terntable.host.excerpt import Excerpt, excerpt
+from terntable.host.excerpt import Excerpt, Part, excerpt
 from terntable.host.loaded import LoadedProgram
 from terntable.host.memory import Buffer
 from terntable.host.pass_parts import PassParts
@@ -40,10 +40,13 @@ class PassRunner:
     def __init__(self, device: Device, loaded: LoadedProgram, *, two_stage: bool) -> None:
         self.device, self.loaded, self.program, self.two_stage = device, loaded, loaded.program, two_stage
         self.on_cycles: Callable[[int], None] | None = None
-        self.parts, self.kept = PassParts(self.program), StateLayout(self.program, ())
+        self.parts = PassParts(self.program)
+        self.kept = StateLayout(self.parts, ())
         self._buffers: list[Buffer] = []
-        self._excerpts: dict[tuple, tuple[Excerpt, Buffer]] = {}
+        self._excerpts: dict[Part, tuple[Excerpt, Buffer]] = {}
         self._states: Buffer | None = None
+        # Whether a pass may have written states since the host last made them visible.
+        self._written = False
         config = self.program.config
         try:
             self.kv = self._allocate(self.program.kv.total_bytes)
@@ -58,12 +61,12 @@ class PassRunner:
 
     def keep_states(self, layers: Sequence[int]) -> None:
         """Keep the states of other layers from now on; those of earlier passes are lost."""
-        kept = StateLayout(self.program, layers)
+        kept = StateLayout(self.parts, layers)
         if kept.layers == self.kept.layers:
             return
         for buffer in (*(buffer for _, buffer in self._excerpts.values()), *([] if self._states is None else [self._states])):
             self._free(buffer)
-        self._excerpts, self._states, self.kept = {}, None, StateLayout(self.program, ())
+        self._excerpts, self._states, self.kept = {}, None, StateLayout(self.parts, ())
         if kept.layers:
             self._states = self._allocate(kept.total_bytes)
         self.kept = kept
@@ -72,30 +75,30 @@ class PassRunner:
         """States (count, hidden) of a layer that are kept in the slots from `first` on."""
         if self._states is None:
             return self.kept.read(np.zeros(0, np.uint8), layer, first, count)
-        self._states.invalidate()
+        if self._written:
+            self._states.invalidate()
+            self._written = False
         return self.kept.read(self._states, layer, first, count)
 
-    def run(self, rows: NDArray, vectors: NDArray[np.float32] | None) -> PassResult:
-        """A whole pass over row records; where a row's flags ask for a vector, the address of its own of (rows, hidden) is set."""
-        program = self.program
-        if self.kept.layers:
-            return self.run_layers(rows, vectors, 0, program.shape.layers, loads=True, head=True, states=True)
-        return self._collect(rows, vectors, self.loaded.address["program"], self.kv.device_address, 0, program.stream_words)
+    def run(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: Part | None = None) -> PassResult:
+        """A whole pass over row records, or a part of one.
 
-    def run_layers(self, rows: NDArray, vectors: NDArray[np.float32] | None, first: int, last: int, *, loads: bool, head: bool,
-                   states: bool) -> PassResult:
-        """Some layers; see :func:`terntable.host.excerpt.excerpt`. `states` is whether those that are kept are left in memory."""
-        key = first, last, loads, head, states
+        Where a row's flags ask for a vector, the address of its own of (rows, hidden) is set.
+        """
+        program = self.program
+        if part is None and not self.kept.layers:
+            return self._collect(rows, vectors, self.loaded.address["program"], self.kv.device_address, 0, program.stream_words)
+        part = part or Part(0, program.shape.layers, head=True)
         base = self._base
-        if key not in self._excerpts:
-            made = excerpt(self.parts, first, last, loads=loads, head=head, states=self.kept if states else None,
-                           cache_at=self.kv.device_address - base,
+        if part not in self._excerpts:
+            made = excerpt(self.parts, part, self.kept, cache_at=self.kv.device_address - base,
                            states_at=0 if self._states is None else self._states.device_address - base)
             buffer = self._allocate(made.program.size)
             buffer[:] = made.program
             buffer.flush()
-            self._excerpts[key] = made, buffer
-        made, buffer = self._excerpts[key]
+            self._excerpts[part] = made, buffer
+        made, buffer = self._excerpts[part]
+        self._written = True
         return self._collect(rows, vectors, buffer.device_address, base, made.first_word, made.words)
 
     def move(self, rows: NDArray) -> Counters:

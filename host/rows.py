@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from terntable.host.errors import SessionError
 from terntable.hw.spec.program import ROW
 
-__all__ = ["check_parents", "check_path", "check_tokens", "check_vectors", "row_records"]
+__all__ = ["check_nodes", "check_parents", "check_path", "check_tokens", "check_vectors", "row_records"]
 
 
 def check_tokens(tokens: ArrayLike, vocab: int) -> NDArray[np.int64]:
@@ -35,6 +35,12 @@ def check_vectors(embeddings: ArrayLike, hidden: int) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise SessionError("Input vectors must be finite numbers, but one is not")
     return values
+
+
+def check_nodes(count: int, rows: int) -> None:
+    """SessionError for a tree of more nodes than a pass has rows."""
+    if count > rows:
+        raise SessionError(f"A tree of {count} nodes does not fit a pass of {rows} rows")
 
 
 def check_parents(parents: Sequence[int] | None, nodes: int) -> list[int]:

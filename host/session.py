@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from terntable.host.device import Device
 from terntable.host.errors import SessionError
+from terntable.host.excerpt import Part
 from terntable.host.layer_runs import LayerRuns
 from terntable.host.loaded import LoadedProgram, memory_needed
 from terntable.host.pass_runner import PassRunner
 from terntable.host.program import Program
-from terntable.host.rows import check_parents, check_path, check_tokens, check_vectors, row_records
+from terntable.host.rows import check_nodes, check_parents, check_path, check_tokens, check_vectors, row_records
 from terntable.host.target import Counters, PassResult, add_counters
 from terntable.hw.spec.program import ROW, RowFlag
 
@@ -157,7 +158,7 @@ class Session(LayerRuns):
     def kv_bytes(self) -> NDArray[np.uint8]:
         """A copy of the KV cache, laid out as `program.kv` says; slots past the length hold leftovers."""
         self.runner.kv.invalidate()
-        return np.array(self.runner.kv[:self.program.kv.total_bytes])
+        return np.array(self.runner.kv)
 
     def restore(self, cache: NDArray[np.uint8], length: int) -> None:
         """Take over a KV cache, laid out as :meth:`kv_bytes` gives it, whose first `length` slots hold committed tokens."""
@@ -166,7 +167,7 @@ class Session(LayerRuns):
                                f"{self.program.kv.total_bytes} bytes")
         if not 0 <= length <= self.context:
             raise SessionError(f"A length of {length} is outside 0 to {self.context}, the context")
-        self.runner.kv[:cache.size] = cache
+        self.runner.kv[:] = cache
         self.runner.kv.flush()
         self._length, self._ahead, self._parents = length, 0, []
 
@@ -242,9 +243,7 @@ class Session(LayerRuns):
 
         """
         ids, inputs, count = self._input(tokens, embeddings)
-        if count > self.program.config.rows:
-            raise SessionError(f"A tree of {count} nodes does not fit a pass of {self.program.config.rows} "
-                               "rows")
+        check_nodes(count, self.program.config.rows)
         tree = check_parents(parents, count)
         self._check_room(count)
         rows = row_records(tokens=ids, parents=tree, length=self._length)
@@ -337,9 +336,9 @@ class Session(LayerRuns):
             raise SessionError(f"{count} tokens do not fit: {self._length} of the context's {self.context} "
                                "are in use")
 
-    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: dict[str, Any] | None = None) -> PassResult:
+    def _pass(self, rows: NDArray, vectors: NDArray[np.float32] | None, part: Part | None = None) -> PassResult:
         """A pass, or a part of one."""
-        return self.runner.run(rows, vectors) if part is None else self.runner.run_layers(rows, vectors, **part)
+        return self.runner.run(rows, vectors, part)
 
     def _move(self, rows: NDArray) -> Counters:
         """Compact the KV cache."""

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from terntable.host.descriptors import descriptor
 from terntable.host.errors import SessionError
 from terntable.host.pass_parts import PassParts
 from terntable.host.program import Program
@@ -34,7 +35,7 @@ class StateLayout:
 
     Parameters
     ----------
-    program : that runs.
+    parts : of the program that runs.
     layers : i below the number of layers is what layer i gives, 0 what enters the first one; LAST is what enters the output layer.
 
     Attributes
@@ -48,12 +49,12 @@ class StateLayout:
 
     """
 
-    def __init__(self, program: Program, layers: Sequence[int]) -> None:
-        shape = program.shape
+    def __init__(self, parts: PassParts, layers: Sequence[int]) -> None:
+        program, shape = parts.program, parts.program.shape
         for layer in layers:
             if layer != LAST and not 0 <= layer < shape.layers:
                 raise SessionError(f"Layer {layer} is not one of 0 to {shape.layers - 1}, or {LAST} for the last states")
-        self.program, self.layers = program, tuple(sorted(set(layers)))
+        self.parts, self.program, self.layers = parts, program, tuple(sorted(set(layers)))
         # The longest pieces that the buffers of keys and values hold, as each costs a store.
         piece = replace(program.kv, layers=len(self.layers), heads=2, kv_heads=2, head_dim=program.config.max_head_dim)
         count = round_up(-(-shape.hidden // (2 * piece.head_dim)), piece.pack)
@@ -69,13 +70,13 @@ class StateLayout:
         kv, hidden, slot = self.kv, self.program.shape.hidden, self.program.config.max_heads + 1
         # Before the norm's own factor inside a model, so that the state keeps its size; with it at the end, as the head has it.
         scale = ScaleOf.INV if layer == LAST else ScaleOf.ONE
-        rows = [_record(Op.SCALAR, a=ScalarKind.QUANT, b=scale, c=slot + n, imm=INT8_LIMIT) for n in range(2 * kv.pack)]
+        rows = [descriptor(Op.SCALAR, a=ScalarKind.QUANT, b=scale, c=slot + n, imm=INT8_LIMIT) for n in range(2 * kv.pack)]
         for record in range(kv.records):
             for buffer, columns in zip((Buffer.KEY, Buffer.VALUE), self._pieces(record), strict=True):
                 length = min(columns.stop, hidden) - columns.start
                 if length > 0:
-                    rows.append(_record(Op.VEC, a=VecMode.QUANT, b=Buffer.Y, c=buffer, length=length, offset=columns.start))
-            rows.append(_record(Op.KV_STORE, c=kv.pack, length=kv.head_dim, address2=kv.plane_stride,
+                    rows.append(descriptor(Op.VEC, a=VecMode.QUANT, b=Buffer.Y, c=buffer, length=length, offset=columns.start))
+            rows.append(descriptor(Op.KV_STORE, c=kv.pack, length=kv.head_dim, address2=kv.plane_stride,
                                 address=kv.offset(self.layers.index(layer), record)))
         return np.array(rows, DESCRIPTOR)
 
@@ -111,9 +112,4 @@ class StateLayout:
 
     @cached_property
     def _gammas(self) -> dict[int, NDArray[np.float32]]:
-        return {layer: PassParts(self.program).norm_weights(layer) for layer in self.layers if layer != LAST}
-
-
-def _record(op: Op, **values: float) -> tuple:
-    entry: dict[str, float] = dict.fromkeys(DESCRIPTOR.names or (), 0) | {"op": int(op)} | values
-    return tuple(entry.values())
+        return {layer: self.parts.norm_weights(layer) for layer in self.layers if layer != LAST}

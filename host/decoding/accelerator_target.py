@@ -10,6 +10,7 @@ from terntable.host.decoding.capabilities import Capability
 from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.tree import DraftTree, Inject
 from terntable.host.errors import SessionError
+from terntable.host.rows import check_nodes
 from terntable.host.session import Session
 from terntable.host.target import Counters, PassResult, add_counters
 
@@ -78,8 +79,7 @@ class AcceleratorTarget:
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:
         """As `DecodingTarget.score`; what fits beside the tree of a prefix goes with it into the last pass."""
-        if len(tree) > self.rows:
-            raise SessionError(f"A tree of {len(tree)} nodes does not fit a pass of {self.rows} rows")
+        check_nodes(len(tree), self.rows)
         self._settle()
         entering = {node: what for node, what in tree.probes.items() if isinstance(what, Inject)}
         if entering and (len(entering) < len(tree.probes) or min(entering) < len(tree) - len(entering)):

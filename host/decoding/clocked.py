@@ -83,13 +83,14 @@ class Clocked:
     def plan(self, limits: Budget) -> Budget:
         """As many tokens as pay, of a chain whose tokens are accepted as those of their depth were."""
         most, self._refused = min(self.most, limits.nodes), False
-        if self._draft_seconds < 0.01 * self.latency(1):
-            # A draft this cheap is cut afterwards, by its own estimates.
-            return Budget(most, min(most, limits.depth))
-        if self._draft_seconds < self.latency(1) and self._lessons < LESSONS + self._rounds // LESSON_AGAIN:
-            return Budget(most, min(most, limits.depth))
-        best = self._best(self.rates.chain(min(most, limits.depth)), self._draft_seconds, most)
-        self._refused = best == 0 < min(most, limits.depth)
+        depth, alone = min(most, limits.depth), self.latency(1)
+        # A draft that costs next to nothing is cut afterwards, by its own estimates.
+        cheap = self._draft_seconds < 0.01 * alone
+        lesson = self._draft_seconds < alone and self._lessons < LESSONS + self._rounds // LESSON_AGAIN
+        if cheap or lesson:
+            return Budget(most, depth)
+        best = self._best(self.rates.chain(depth), self._draft_seconds, most)
+        self._refused = best == 0 < depth
         return Budget(best, best)
 
     def cut(self, tree: DraftTree, budget: Budget) -> DraftTree:

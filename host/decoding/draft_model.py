@@ -164,13 +164,9 @@ def small_model(method: str, setup: Setup, draft: Any, part: str) -> tuple[Any, 
     # Beside a model on a GPU the draft model runs there too.
     beside = getattr(setup.target, "model", None)
     device = None if beside is None else beside.device
-
-    def trained() -> tuple[Any, dict[str, Any]]:
-        model, recipe = trained_model(method, setup.model, part, setup.parts)
-        return model if device is None else model.to(device), recipe
-
     if not draft:
-        model, recipe = kept(part_file(setup.model, part, setup.parts), trained, device)
+        model, recipe = kept(part_file(setup.model, part, setup.parts),
+                             lambda: trained_model(method, setup.model, part, setup.parts), device)
     elif isinstance(draft, (str, Path)):
         from terntable.host.decoding.loading import load_model
 

@@ -30,10 +30,6 @@ class Latency:
         self._seconds[width] = value if known is None else DECAY * known + (1 - DECAY) * value
         self._known = sorted(self._seconds)
 
-    def knows(self, rows: int) -> bool:
-        """Whether a forward of so many rows was measured."""
-        return rows in self._seconds
-
     def __call__(self, rows: int) -> float:
         """Seconds that a forward of so many rows should take; without evidence, in units of a forward of one row."""
         if not self._seconds:

@@ -15,7 +15,7 @@ from terntable.host.decoding.scores import Scores
 from terntable.host.decoding.target import LAST
 from terntable.host.decoding.tree import DraftTree
 from terntable.host.errors import InputError, SessionError
-from terntable.host.rows import check_path
+from terntable.host.rows import check_nodes, check_path
 from terntable.host.target import Counters
 
 __all__ = ["ROWS", "TorchTarget", "keep_rows", "scores_of"]
@@ -95,8 +95,7 @@ class TorchTarget:
     def score(self, tree: DraftTree, prefix: Sequence[int] = (), *, logits: bool = False,
               hidden: Sequence[int] = ()) -> Scores:
         """As `DecodingTarget.score`; everything runs in one forward."""
-        if len(tree) > self.rows:
-            raise SessionError(f"A tree of {len(tree)} nodes does not fit a pass of {self.rows} rows")
+        check_nodes(len(tree), self.rows)
         if not tree.is_chain and Capability.TREE not in self.capabilities:
             raise SessionError(f"The attention of a {type(self.model).__name__} takes no mask for trees")
         for layer in hidden:

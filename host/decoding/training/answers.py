@@ -6,11 +6,12 @@ The questions are forms filled with subjects. None of them is among the shipped 
 import hashlib
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from terntable.host.decoding.loading import CausalModel, quietly
+from terntable.host.decoding.training.teacher import keep_array
 from terntable.host.models import cache_folder
 
 __all__ = ["FORMS", "SUBJECTS", "answers", "questions"]
@@ -48,17 +49,13 @@ def answers(causal: CausalModel, count: int, *, length: int = LENGTH, progress: 
         if not file.is_file():
             if progress is not None:
                 progress(f"{causal.name} answers questions {start + 1} to {start + len(part)} of {len(asked)}")
-            rows = _write(causal, part, length)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, rows)
-            partial.replace(file)
+            keep_array(file, _write(causal, part, length))
         for row in np.load(file).tolist():
             ends = [place for place, token in enumerate(row) if token in causal.eos]
             yield row[:ends[0] + 1] if ends else row
 
 
-def _write(causal: CausalModel, prompts: list[list[int]], length: int) -> Any:
+def _write(causal: CausalModel, prompts: list[list[int]], length: int) -> NDArray[np.int32]:
     """Greedy answers (n, length), whatever follows the end of one."""
     import torch
 

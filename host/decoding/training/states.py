@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from terntable.host.decoding.training.teacher import Teacher
+from terntable.host.decoding.training.teacher import Teacher, keep_array
 from terntable.host.decoding.training.trainer import Recipe
 from terntable.host.models import cache_folder
 
@@ -24,10 +24,7 @@ def last_states(teacher: Teacher, tokens: Tensor) -> Tensor:
         file = cache_folder() / f"states-{teacher.causal.name}-{key}.npy"
         if not file.is_file():
             states = torch.cat([teacher(some).hidden[-1] for some in rows.split(BATCH)])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_suffix(".partial.npy")
-            np.save(partial, states.half().numpy())
-            partial.replace(file)
+            keep_array(file, states.half().numpy())
         done.append(torch.from_numpy(np.load(file)))
     return torch.cat(done).to(teacher.model.dtype)
 

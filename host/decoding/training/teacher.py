@@ -13,7 +13,7 @@ from torch import Tensor
 from terntable.host.decoding.loading import CausalModel
 from terntable.host.models import cache_folder
 
-__all__ = ["Said", "Teacher", "kjv_windows"]
+__all__ = ["Said", "Teacher", "keep_array", "kjv_windows"]
 
 #: Tokens of a prompt, and tokens that the teacher writes after it.
 PROMPT, ANSWER = 32, 96
@@ -58,7 +58,7 @@ class Teacher:
             if not file.is_file():
                 if progress is not None:
                     progress(f"the teacher writes answers {start} to {min(start + BATCH, len(prompts))} of {len(prompts)}")
-                _keep(file, self._answers(prompts[start:start + BATCH], answer))
+                keep_array(file, self._answers(prompts[start:start + BATCH], answer))
             done.append(np.load(file))
         return np.concatenate(done).astype(np.int64)
 
@@ -92,7 +92,8 @@ def _stream(causal: CausalModel, chapters: Sequence[str]) -> NDArray[np.int64]:
     return np.array(tokens, np.int64)
 
 
-def _keep(file: Path, values: NDArray) -> None:
+def keep_array(file: Path, values: NDArray) -> None:
+    """Write an array to a file, which is there whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial.npy")
     np.save(partial, values)
